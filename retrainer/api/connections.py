@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -36,6 +36,16 @@ DESCRIPTORS_LEFT = 128
 """File descriptors that are reserved for the rest of the process."""
 
 
+class Counted(Protocol):
+    """A connection: in its handshake, or with HTTP."""
+
+    peer: str
+    transport: Any
+
+    def reads_nothing(self, now: float, /) -> bool:
+        """Return whether its client has read no output for too long."""
+
+
 class Connections:
     """At most ``most`` connections at once; at most half of them busy for one address (``per_peer``).
 
@@ -46,17 +56,17 @@ class Connections:
     def __init__(self, most: int) -> None:
         self.most = min(most, _affordable())
         self.per_peer = max(1, self.most // 2)
-        self._of: dict[str, OrderedDict[HttpConnection, bool]] = {}
+        self._of: dict[str, OrderedDict[Counted, bool]] = {}
         """By address, from the longest idle to the last used; the value is whether it is busy."""
         self.total = self.busy = 0
 
-    def add(self, connection: HttpConnection) -> None:
+    def add(self, connection: Counted) -> None:
         self._of.setdefault(connection.peer, OrderedDict())[connection] = False
         self.total += 1
         if self.total > self.most and not self.shed(1, sparing=connection) and self.total > self.most + RESERVE:
             connection.transport.abort()
 
-    def mark(self, connection: HttpConnection, *, busy: bool) -> None:
+    def mark(self, connection: Counted, *, busy: bool) -> None:
         """Record whether a request is in progress on it. Idempotent."""
         of_peer = self._of.get(connection.peer, OrderedDict())
         if connection in of_peer and of_peer[connection] != busy:
@@ -64,7 +74,7 @@ class Connections:
             of_peer[connection] = busy
             of_peer.move_to_end(connection)
 
-    def remove(self, connection: HttpConnection) -> None:
+    def remove(self, connection: Counted) -> None:
         of_peer = self._of.get(connection.peer, OrderedDict())
         if connection in of_peer:
             self.total -= 1
@@ -77,7 +87,7 @@ class Connections:
         of_peer = self._of.get(peer, OrderedDict())
         return self.busy > self.most or (len(of_peer) > self.per_peer and sum(of_peer.values()) > self.per_peer)
 
-    def shed(self, count: int, sparing: HttpConnection | None = None) -> int:
+    def shed(self, count: int, sparing: Counted | None = None) -> int:
         """Close up to ``count`` idle connections. Return how many were closed."""
         cut = 0
         for peer in sorted(self._of, key=lambda peer: -len(self._of[peer])):
@@ -88,7 +98,7 @@ class Connections:
                 break
         return cut
 
-    def _abort(self, connections: Iterable[HttpConnection]) -> None:
+    def _abort(self, connections: Iterable[Counted]) -> None:
         for connection in connections:
             self.remove(connection)
             connection.transport.abort()
@@ -115,6 +125,8 @@ class HttpConnection:
     transport: Lingering
     cycle: Any
     peer = ""
+    wire: asyncio.Transport | None = None
+    """Below TLS: what is encrypted already waits there."""
     _deadline: asyncio.TimerHandle | None = None
     _waits_since: float | None = None
 
@@ -147,7 +159,7 @@ class HttpConnection:
         super().resume_writing()  # type: ignore[misc]
 
     def reads_nothing(self, now: float) -> bool:
-        if not self.transport.get_write_buffer_size():
+        if not self.transport.get_write_buffer_size() and not (self.wire and self.wire.get_write_buffer_size()):
             self._waits_since = None
         elif self._waits_since is None:
             self._waits_since = now

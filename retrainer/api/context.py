@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.types import ASGIApp
 
+    from retrainer.api.certificate import ServedCertificate
     from retrainer.api.rule_summaries import RuleLines
     from retrainer.api.source_operations import SourceOperations
     from retrainer.config.settings import Settings
@@ -67,6 +68,8 @@ class ApiContext:
     """Returns components that wait for a server or an operator; of these only the store makes the daemon unready."""
     stuck: Callable[[], list[str]]
     """Returns why a restart would help; empty if nothing hangs. Depends on no server, and never blocks."""
+    certificate: ServedCertificate | None = None
+    """That of the web server; None if it serves plain HTTP."""
 
     def read(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **filters: P.kwargs) -> T:
         """Run a short, paged read on the store."""

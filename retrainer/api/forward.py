@@ -19,15 +19,24 @@ _RESPONSE_HEADERS = ("content-type", "retry-after", "location", "www-authenticat
 
 
 async def pass_on(request: Request, leader: str) -> Response:
-    """Forward to the leader. Raise Refusal 503 if it does not answer; it may still have processed the request."""
+    """Forward to the leader, over TLS if that is served here.
+
+    Raise Refusal 503 if it does not answer; it may still have processed the request.
+    """
     import httpx  # noqa: PLC0415 - six megabytes, which only replicas need
 
     target = httpx.URL(leader).copy_with(path=request.url.path, query=request.url.query.encode())
+    certificate = request.app.state.context.certificate
+    tls = certificate.current if certificate else None
     headers = {name: request.headers[name] for name in _REQUEST_HEADERS if name in request.headers}
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT, verify=tls.client if tls else True) as client:
             answer = await client.request(
-                request.method, target, content=await request.body(), headers={**headers, PASSED_ON: "1"}
+                request.method,
+                target,
+                content=await request.body(),
+                headers={**headers, PASSED_ON: "1"},
+                extensions={"sni_hostname": tls.leader} if tls and tls.leader else {},
             )
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__

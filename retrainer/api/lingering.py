@@ -47,7 +47,8 @@ class Lingering:
             self.end()
             return
         self._timer = self._loop.call_later(LONGEST, self.end)
-        self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS has no half-closed connections
+            self._transport.write_eof()
         self._transport.resume_reading()
 
     def discard(self, count: int) -> None:

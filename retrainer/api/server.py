@@ -10,10 +10,13 @@ import structlog
 import uvicorn
 
 from retrainer.api.connections import Connections, Watch, limited, protocol
+from retrainer.api.tls import encrypted
 from retrainer.util.supervision import Worker, beat
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from retrainer.api.certificate import ServedCertificate
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - only compared with the configured host
 log = structlog.get_logger()
@@ -48,13 +51,23 @@ class _Server(uvicorn.Server):
 class WebServer:
     """``port`` is the actual one once `start` has returned, also if 0 requested a free one."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        certificate: ServedCertificate | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
         self.host, self.port = host, port
+        self._scheme = "http" if certificate is None else "https"
         self.connections = connections = Connections(max_connections)
+        http = protocol(connections) if certificate is None else encrypted(connections, certificate)
         self._server = _Server(
             uvicorn.Config(
                 limited(app, connections),
-                http=protocol(connections),
+                http=http,  # type: ignore[arg-type] # uvicorn only calls it
                 log_config=None,
                 log_level="critical",
                 access_log=False,
@@ -74,12 +87,12 @@ class WebServer:
     @property
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def url_for_others(self) -> str:
         """The URL with the machine's name if it listens on all addresses: 0.0.0.0 cannot be used by clients."""
-        return f"http://{socket.gethostname()}:{self.port}" if self.host in EVERYWHERE else self.url
+        return f"{self._scheme}://{socket.gethostname()}:{self.port}" if self.host in EVERYWHERE else self.url
 
     @property
     def url_for_replicas(self) -> str:
@@ -88,7 +101,7 @@ class WebServer:
             address = socket.gethostbyname(socket.gethostname())
         except OSError:
             return self.url_for_others
-        return f"http://{address}:{self.port}" if self.host in EVERYWHERE else self.url
+        return f"{self._scheme}://{address}:{self.port}" if self.host in EVERYWHERE else self.url
 
     def start(self) -> None:
         """Return once it listens. Raise OSError that names the address if it cannot."""

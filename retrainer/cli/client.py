@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -32,9 +34,23 @@ class ApiClient:
             raise connection.failure(f"--url {connection.url}: {error}", DaemonUnreachable) from None
         if url.scheme not in ("http", "https") or not url.host:
             raise connection.failure(f"--url {connection.url}: write it as {DEFAULT_URL}", DaemonUnreachable)
+        if url.scheme == "http" and (connection.ca_file or connection.server_name):
+            why = f"--url {connection.url} is not encrypted, so --ca-file and --server-name do nothing: write https://"
+            raise connection.failure(why, DaemonUnreachable)
         headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
         # Proxies in the environment are not used for this machine.
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=url.host not in _HERE)
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,
+            timeout=timeout,
+            trust_env=url.host not in _HERE,
+            verify=verification(connection) if url.scheme == "https" else False,
+            event_hooks={"request": [self._name_server]},
+        )
+
+    def _name_server(self, request: httpx.Request) -> None:
+        if self._connection.server_name is not None:
+            request.extensions["sni_hostname"] = self._connection.server_name
 
     def limit(self, seconds: float) -> None:
         """Set the timeout of the next requests."""
@@ -115,11 +131,41 @@ class ApiClient:
 
     def _unreachable(self, error: Exception) -> CommandError:
         why = str(error) or type(error).__name__
+        if "CERTIFICATE_VERIFY_FAILED" in why:
+            return self._connection.failure(
+                f"the certificate of {self._connection.url} is not accepted ({why}). Name its authority with --ca-file "
+                "or RETRAINER_CA_FILE; if it is valid for another name than the address, give --server-name or set "
+                "RETRAINER_SERVER_NAME.",
+                DaemonUnreachable,
+            )
+        tls = "serves TLS, write https://; if it " if self._connection.url.startswith("http:") else ""
         return self._connection.failure(
-            f"no answer from {self._connection.url} ({why}). Is the daemon running (`retrainer run`)? If it runs "
+            f"no answer from {self._connection.url} ({why}). Is the daemon running (`retrainer run`)? If it "
+            f"{tls}runs "
             "elsewhere, set RETRAINER_URL or give --url; its token comes from RETRAINER_TOKEN or --token.",
             DaemonUnreachable,
         )
+
+
+def verification(connection: DaemonConnection) -> ssl.SSLContext:
+    """Return the context for the daemon. `--ca-file` may also hold the daemon's own certificate.
+
+    The certificate of the client comes from RETRAINER_CERT_FILE and RETRAINER_KEY_FILE.
+    """
+    try:
+        context = ssl.create_default_context(cafile=connection.ca_file)
+    except OSError as error:  # also SSLError
+        why = f"--ca-file {connection.ca_file}: it cannot be read as certificates in PEM ({error})"
+        raise connection.failure(why, DaemonUnreachable) from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    certificate, key = (os.environ.get(name) or None for name in ("RETRAINER_CERT_FILE", "RETRAINER_KEY_FILE"))
+    try:
+        if certificate is not None:
+            context.load_cert_chain(certificate, key, "")
+    except OSError as error:
+        why = f"RETRAINER_CERT_FILE {certificate} with RETRAINER_KEY_FILE {key} cannot be used ({error})"
+        raise connection.failure(why, DaemonUnreachable) from None
+    return context
 
 
 def _address(path: tuple[str, ...]) -> str:

@@ -33,10 +33,14 @@ class DaemonUnreachable(CommandError):
 
 @dataclass
 class DaemonConnection:
-    """Address and token of the daemon, and the format in which results and errors are printed."""
+    """Address and token of the daemon, how it is verified, and the format in which results and errors are printed."""
 
     url: str = DEFAULT_URL
     token: str | None = None
+    ca_file: str | None = None
+    """PEM file of the authorities that are trusted instead of those of the system."""
+    server_name: str | None = None
+    """Name that the daemon's certificate must have; None means that of the address."""
     output: str = "text"
 
     @property

@@ -84,7 +84,8 @@ def main() -> None:
     """Decide when models are retrained, and submit each workflow exactly once.
 
     The daemon's address and token come from --url and --token, or from RETRAINER_URL and RETRAINER_TOKEN; otherwise the
-    token comes from the file that RETRAINER_TOKEN_FILE names.
+    token comes from the file that RETRAINER_TOKEN_FILE names. If the daemon demands a certificate of its clients, name
+    one in RETRAINER_CERT_FILE, and its key in RETRAINER_KEY_FILE.
     """
 
 

@@ -71,16 +71,24 @@ def output_option(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
+_CONNECTION = (
+    ("server-name", "Name in the daemon's certificate, if it is not that of the address."),
+    ("ca-file", "Authorities of the daemon's certificate, in PEM. Default: those of the system."),
+    ("token", "Token of the API."),
+    ("url", "Address of the daemon."),
+)
+
+
 def connection_options(*, env: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Add `--url`, `--token` and `-o`, which may precede or follow the command. `env`: also read the environment."""
+    """Add the options of the connection, which may precede or follow the command. `env`: also read the environment."""
 
     def decorate(command: Callable[P, R]) -> Callable[P, R]:
-        for name, words in (("token", "Token of the API."), ("url", "Address of the daemon.")):
+        for name, words in _CONNECTION:
             command = click.option(
                 f"--{name}",
                 callback=_keep,
                 expose_value=False,
-                envvar=f"RETRAINER_{name.upper()}" if env else None,
+                envvar=f"RETRAINER_{name.upper().replace('-', '_')}" if env else None,
                 show_envvar=env,
                 show_default=DEFAULT_URL if name == "url" else False,
                 help=words,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
-from retrainer.config.check_secrets import AWS, check_secrets, check_url
+from retrainer.config.check_secrets import AWS, check_file, check_secrets, check_url
 from retrainer.config.document import read_model
 from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
 from retrainer.config.relative import seen_from
@@ -61,6 +61,10 @@ def settings_at(path: str) -> Settings | None:
 def _check(settings: Settings) -> Iterator[Violation]:
     yield from check_secrets((), settings)
     yield from _check_store(settings.store)
+    if settings.http.tls is not None:
+        for name, file in settings.http.tls:
+            if file is not None and name != "replica_name":
+                yield from check_file(("http", "tls", name), file)
     if isinstance(settings.manifests, S3Manifests):
         yield from check_url(("manifests", "endpoint_url"), settings.manifests.endpoint_url, AWS)
     if isinstance(settings.manifests, ApiManifests):

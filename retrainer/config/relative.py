@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from retrainer.config.models import DirectorySource, FromFile, Model, Tls
-from retrainer.config.settings import ArgoEngine, LocalEngine, Settings, Store, VolumeManifests
+from retrainer.config.settings import ArgoEngine, LocalEngine, ServerTls, Settings, Store, VolumeManifests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,7 @@ _PATHS: dict[type[Model], tuple[str, ...]] = {
     DirectorySource: ("path",),
     FromFile: ("from_file",),
     LocalEngine: ("templates", "runs"),
+    ServerTls: ("certificate", "key", "client_authorities", "replica_authorities"),
     Settings: ("rules",),
     Store: ("path",),
     Tls: ("ca_file", "cert_file", "key_file"),

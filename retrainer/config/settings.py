@@ -59,6 +59,21 @@ class Store(Model):
     """Maximum number of dead letters. Beyond this the oldest are dropped and counted."""
 
 
+class ServerTls(Model):
+    certificate: str
+    """PEM file of the certificate, followed by its intermediates. The files are read again when they change."""
+    key: str
+    """PEM file of its key, without a password."""
+    client_authorities: str | None = None
+    """PEM file of authorities. With it, clients must present a certificate from one of them, except for `/healthz` and
+    `/readyz`. Tokens and the checks of webhooks stay as they are."""
+    replica_authorities: str | None = None
+    """PEM file of authorities that a replica trusts when it forwards a request to the leader, in addition to those of
+    the system and to what is in `certificate`."""
+    replica_name: str | None = None
+    """Name that the leader's certificate must have. Default: the first name in `certificate`."""
+
+
 class Http(Model):
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -68,6 +83,8 @@ class Http(Model):
     """Bearer token of the API. Required if the host is not loopback."""
     read_token: Secret | None = None
     """Bearer token for reading only (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
+    tls: ServerTls | None = None
+    """Serves everything on this port over TLS 1.2 or later. Default: plain HTTP."""
     max_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Events that may wait for the engine before webhooks answer 503."""
     allowed_hosts: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,253})$")]] = Field(default=[])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from retrainer.api.app import build as build_web
+from retrainer.api.certificate import ServedCertificate
 from retrainer.api.context import ApiContext
 from retrainer.api.rule_summaries import RuleLines
 from retrainer.api.server import WebServer
@@ -67,8 +68,10 @@ def build(settings: Settings, base_folder: Path) -> Daemon:
         settings, clock, metrics, engine, lead, config_maps, run_workers, ingestion, reload, supervisor, health
     )
     _connect_metrics(daemon)
-    daemon.api = _api(daemon)
-    daemon.web = WebServer(build_web(daemon.api), settings.http.host, settings.http.port)
+    tls = settings.http.tls
+    certificate = None if tls is None else ServedCertificate(tls, metrics.process.certificate_expires)
+    daemon.api = _api(daemon, certificate)
+    daemon.web = WebServer(build_web(daemon.api), settings.http.host, settings.http.port, certificate)
     return daemon
 
 
@@ -87,7 +90,7 @@ def _connect_metrics(daemon: Daemon) -> None:
     daemon.metrics.process.waits = daemon.health.dependencies.look
 
 
-def _api(daemon: Daemon) -> ApiContext:
+def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
     engine, ingestion, health = daemon.engine, daemon.ingestion, daemon.health
     return ApiContext(
         settings=daemon.settings,
@@ -103,4 +106,5 @@ def _api(daemon: Daemon) -> ApiContext:
         unready=health.readiness.reasons,
         waiting=health.dependencies.look,
         stuck=health.stuck,
+        certificate=certificate,
     )

@@ -115,6 +115,8 @@ class Daemon:
             "checkpoint": (CHECKPOINT_EVERY, self.store.checkpoint),
             "clock": (WATCH_EVERY, self.clock_watch.look),
         }
+        if (certificate := self.api.certificate) is not None:
+            jobs["certificate"] = (self.settings.reload_interval, certificate.look)
         for name, (seconds, job) in jobs.items():
             self.timers.every(name, seconds, job)
         self.timers.once("check", self.run_workers.check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections import defaultdict
 from importlib.metadata import version
@@ -71,6 +72,10 @@ class ProcessMetrics:
             "config_last_reload_success_timestamp_seconds", "When all files were last valid."
         )
         self._problems = exposition.gauge("config_file_problems", "Mistakes in the current files.")
+        self._certificate = exposition.gauge(
+            "tls_certificate_expiry_timestamp_seconds", "When the served certificate expires; NaN without TLS."
+        )
+        self._certificate.set(math.nan)
         build = Info(
             "retrainer_build_info", "1, with the name of the instance, and the versions of retrainer and Python."
         )
@@ -87,6 +92,9 @@ class ProcessMetrics:
         self._reload_ok.set(problems == 0)
         if not problems:
             self._reload_at.set(now)
+
+    def certificate_expires(self, at: float) -> None:
+        self._certificate.set(at)
 
     def refused(self, door: str, status: int) -> None:
         """Count a rejected request. ``door`` is a source, `api`, or `hooks` for a path without a source."""

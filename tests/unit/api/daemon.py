@@ -59,6 +59,7 @@ class Daemon:
         self.looks = 0
         self.rules = SimpleNamespace(page=self._page, detail=self._rule, explain=self._explain)
         self.sources = SimpleNamespace(summaries=list)
+        self.certificate = None
         self.engine = SimpleNamespace(
             catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}),
             clock=SimpleNamespace(now=lambda: NOW),

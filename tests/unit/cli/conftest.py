@@ -24,7 +24,14 @@ class Ask(Protocol):
 def cli(monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> Ask:
     """Run the CLI two minutes after the history, and expect the exit code `code`."""
     monkeypatch.setattr(SystemClock, "now", lambda _: NOW + 120)
-    for name in ("RETRAINER_URL", "RETRAINER_TOKEN", "RETRAINER_TOKEN_FILE", "RETRAINER_CONFIG"):
+    for name in (
+        "RETRAINER_URL",
+        "RETRAINER_TOKEN",
+        "RETRAINER_TOKEN_FILE",
+        "RETRAINER_CONFIG",
+        "RETRAINER_CA_FILE",
+        "RETRAINER_SERVER_NAME",
+    ):
         monkeypatch.delenv(name, raising=False)
 
     def ask(*args: str, code: int = 0, stdin: str | None = None) -> Result:

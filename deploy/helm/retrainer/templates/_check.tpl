@@ -32,7 +32,7 @@
 {{- range $key := list "imagePullSecrets" "rulesConfigMaps" }}
 {{- range $name, $wanted := get $.Values $key | default dict }}{{ include "retrainer.checkObject" (list (printf "%s.%s" $key $name) $name 253) }}{{ end }}
 {{- end }}
-{{- range $path := list "apiToken.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "ingress.ingressClassName" }}
+{{- range $path := list "apiToken.existingSecret" "tls.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "ingress.ingressClassName" }}
 {{- $parts := splitList "." $path }}
 {{- with get (get $.Values (first $parts)) (last $parts) }}{{ include "retrainer.checkObject" (list $path . 253) }}{{ end }}
 {{- end }}
@@ -41,7 +41,7 @@
 {{- end }}
 {{- range $secret, $hosts := .Values.ingress.tls }}{{ include "retrainer.checkObject" (list (printf "ingress.tls.%s" $secret) $secret 253) }}{{ end }}
 {{- range $name, $options := .Values.watchedNamespaces }}{{ include "retrainer.checkObject" (list (printf "watchedNamespaces.%s" $name) $name 63) }}{{ end }}
-{{- $taken := concat (list "settings" "rules" "token" "postgresql" "data" "tmp") (include "retrainer.ruleVolumes" . | fromJson | values) }}
+{{- $taken := concat (list "settings" "rules" "token" "tls" "postgresql" "data" "tmp") (include "retrainer.ruleVolumes" . | fromJson | values) }}
 {{- range $name, $volume := .Values.extraVolumes }}
 {{- include "retrainer.checkObject" (list (printf "extraVolumes.%s" $name) $name 63) }}
 {{- if has $name $taken }}
@@ -68,7 +68,7 @@
 {{- fail (printf "settings.%s is made from the chart's own values; use those" .) }}
 {{- end }}
 {{- end }}
-{{- range list "host" "port" "token" }}
+{{- range list "host" "port" "token" "tls" }}
 {{- if hasKey ($settings.http | default dict) . }}
 {{- fail (printf "settings.http.%s is made from the chart's own values; use those" .) }}
 {{- end }}

@@ -97,6 +97,45 @@ imagePullSecrets:
 {{- default (printf "%s-token" (include "retrainer.fullname" .)) .Values.apiToken.existingSecret }}
 {{- end }}
 
+{{- define "retrainer.serverName" -}}
+{{- default (printf "%s.%s.svc" (include "retrainer.fullname" .) .Release.Namespace) .Values.tls.serverName }}
+{{- end }}
+
+{{- /* The probe with this name, over TLS if that is served. */}}
+{{- define "retrainer.probe" -}}
+{{- $probe := deepCopy (get (first .).Values (last .)) }}
+{{- if and (first .).Values.tls.existingSecret (hasKey $probe "httpGet") }}
+{{- $_ := set $probe "httpGet" (merge (get $probe "httpGet") (dict "scheme" "HTTPS")) }}
+{{- end }}
+{{- toYaml $probe }}
+{{- end }}
+
+{{- /* `http.tls` of the settings. */}}
+{{- define "retrainer.tls" -}}
+{{- $tls := dict "certificate" "/secrets/tls/tls.crt" "key" "/secrets/tls/tls.key" "replica_name" (include "retrainer.serverName" .) }}
+{{- if .Values.tls.authorities }}{{ $_ := set $tls "replica_authorities" "/secrets/tls/authorities.crt" }}{{ end }}
+{{- if .Values.tls.clientAuthorities }}{{ $_ := set $tls "client_authorities" "/secrets/tls/clients.crt" }}{{ end }}
+{{- $tls | toJson }}
+{{- end }}
+
+{{- /* "retrainer.scheme" (list $ MONITOR): how a monitor reaches `/metrics` over TLS, unless its values say so. */}}
+{{- define "retrainer.scheme" -}}
+{{- $root := first . }}{{ $monitor := last . }}
+{{- with $root.Values.tls }}
+{{- if .existingSecret -}}
+scheme: https
+tlsConfig:
+  {{- $config := dict "serverName" (include "retrainer.serverName" $root) }}
+  {{- if .authorities }}{{ $_ := set $config "ca" (dict "secret" (dict "name" .existingSecret "key" .authorities)) }}{{ end }}
+  {{- if .clientAuthorities }}
+  {{- $_ := set $config "cert" (dict "secret" (dict "name" .existingSecret "key" .certificate)) }}
+  {{- $_ := set $config "keySecret" (dict "name" .existingSecret "key" .key) }}
+  {{- end }}
+  {{- mergeOverwrite $config (deepCopy ($monitor.tlsConfig | default dict)) | toYaml | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* Names of the watched namespaces as JSON, the default one first. */}}
 {{- define "retrainer.namespaces" -}}
 {{- $names := keys (.Values.watchedNamespaces | default dict) | sortAlpha | default (list .Release.Namespace) }}
@@ -248,6 +287,7 @@ resources:
 {{- $_ := set $store "ledger_max_size" (printf "%dMiB" (div (mulf (include "retrainer.bytes" .Values.persistence.size | float64) 0.8 | int64) 1048576 | max 1)) }}
 {{- end }}
 {{- $http := dict "host" "0.0.0.0" "port" 8080 "token" (dict "from_file" "/secrets/api/token") }}
+{{- if .Values.tls.existingSecret }}{{ $_ := set $http "tls" (include "retrainer.tls" . | fromJson) }}{{ end }}
 {{- $base := dict "version" 1 "name" (include "retrainer.instance" .) "rules" (list "/etc/retrainer/rules") "engine" $engine "store" $store "http" $http }}
 {{- with include "retrainer.ruleNamespaces" . | fromJsonArray }}{{ $_ := set $base "config_maps" (dict "namespaces" .) }}{{ end }}
 {{- mergeOverwrite $base (deepCopy (.Values.settings | default dict)) | toJson }}
