@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from retrainer.api import backfills, daemon, hooks, ledger, problems, rules, run_logs, runs, sources, state
+from retrainer.api import (
+    backfills,
+    daemon,
+    hooks,
+    ledger,
+    problems,
+    rules,
+    run_logs,
+    runs,
+    sources,
+    state,
+    store_backup,
+)
 from retrainer.api.description import describe
 from retrainer.api.guard import Guard, check_bind
 
@@ -52,7 +64,7 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token])
-    for part in (rules, backfills, runs, run_logs, sources, state, ledger):
+    for part in (rules, backfills, runs, run_logs, sources, state, ledger, store_backup):
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)

@@ -81,6 +81,20 @@ class ApiClient:
     def post(self, *path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._ask("POST", path, json=body or {}, headers=headers)
 
+    def put(self, *path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("PUT", path, json=body)
+
+    @contextmanager
+    def download(self, *path: str, patience: float) -> Iterator[httpx.Response]:
+        """POST /api/v1/<path>, and yield the answer to be read in parts. It may begin after ``patience`` seconds."""
+        timeout = httpx.Timeout(TIMEOUT, read=patience)
+        with self._answers(), self._http.stream("POST", _address(path), json={}, timeout=timeout) as response:
+            if response.is_success:
+                yield response
+                return
+            response.read()
+        self._read(response)
+
     def delete(self, *path: str, **query: str) -> Any:
         return self._ask("DELETE", path, params=query)
 

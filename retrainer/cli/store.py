@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +13,15 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from retrainer.cli import show
 from retrainer.cli.session import Session, local
+from retrainer.cli.store_backup import backup, backups, fetch, restore
+from retrainer.cli.store_location import URLS, store_settings
 from retrainer.config.errors import ConfigErrors
-from retrainer.config.load import load_settings
-from retrainer.config.load_settings import read_settings
-from retrainer.config.settings import Store as StoreSettings
 from retrainer.runs.run import LIVE
 from retrainer.store import exchange
 from retrainer.store import tables as t
-from retrainer.store.backup import Backup, back_up
 from retrainer.store.base import StoreError
 from retrainer.store.migrate import look, migrate, older, version
 from retrainer.store.open import open_store
-from retrainer.store.restore import restore as put_back
-from retrainer.util.clock import SystemClock
-from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,26 +32,16 @@ if TYPE_CHECKING:
     from retrainer.store.migrate import Prepare
 
 _NEW = click.argument("place", metavar="STORE")
-_URLS = ("postgresql+psycopg://", "postgresql://")
 
 
 def _there(_context: click.Context, _parameter: click.Parameter, place: str) -> str:
     """Require that the file exists: a typing error must not create a new one."""
-    if not place.startswith(_URLS) and not Path(place).is_file():
+    if not place.startswith(URLS) and not Path(place).is_file():
         raise click.BadParameter(f"File {place!r} does not exist.")
     return place
 
 
 _PLACE = click.argument("place", metavar="STORE", callback=_there)
-_STORE = click.option(
-    "--store",
-    "place",
-    metavar="STORE",
-    envvar="RETRAINER_CONFIG",
-    show_envvar=True,
-    default="retrainer.yaml",
-    help="The store: its file, its address, or the daemon's settings.",
-)
 
 
 @click.group()
@@ -69,18 +53,14 @@ def store() -> None:
     """
 
 
-def _settings(place: str) -> StoreSettings:
-    if place.startswith(_URLS):
-        return StoreSettings(url=place)
-    if place.endswith((".yaml", ".yml")):
-        return load_settings(place).store
-    return StoreSettings(path=place)
+for command in (backup, backups, fetch, restore):
+    store.add_command(command)
 
 
 @contextmanager
 def _opened(session: Session, place: str, prepare: Prepare) -> Iterator[Store]:
     try:
-        opened = open_store(_settings(place), prepare)
+        opened = open_store(store_settings(place), prepare)
         try:
             yield opened
         finally:
@@ -88,7 +68,7 @@ def _opened(session: Session, place: str, prepare: Prepare) -> Iterator[Store]:
     except (StoreError, ConfigErrors) as error:
         raise session.failure(str(error)) from None
     except DatabaseError as error:
-        way_out = "look at the server's log" if place.startswith(_URLS) else "restore it from a backup"
+        way_out = "look at the server's log" if place.startswith(URLS) else "restore it from a backup"
         raise session.failure(f"{place}: {error.orig}; {way_out}") from None
 
 
@@ -199,106 +179,3 @@ def import_(session: Session, place: str, source: Any) -> None:
             opened.release()
     answer = {"path": place, "rows": counts}
     session.print(answer, lambda console: show.table(console, ("TABLE", "ROWS"), counts.items(), "nothing to import"))
-
-
-@store.command()
-@click.argument("target", metavar="TO", type=click.Path(path_type=Path))
-@_STORE
-@local
-def backup(session: Session, target: Path, place: str) -> None:
-    """Copy a SQLite store to the new file TO, while the daemon runs or not, and check the copy.
-
-    The copy is the store as it was when the command began. TO appears only when it is complete, and is never
-    overwritten. For PostgreSQL, the command to run instead is shown.
-
-    Example: retrainer store backup backup.db --store retrainer.yaml
-    """
-    if not place.startswith(_URLS) and not Path(place).is_file():
-        raise session.failure(f"--store: file {place!r} does not exist")
-    settings = _located(session, place)
-    if settings.url is not None:
-        from retrainer.store.pg_dump import pg_dump  # noqa: PLC0415 - load only the driver in use
-
-        raise session.failure(
-            "nothing was backed up: PostgreSQL has its own tool for it, also while replicas run. The password comes "
-            f"from PGPASSWORD or a password file. Run\n  {pg_dump(settings.url, target)}"
-        )
-    try:
-        with _ended_by_sigterm():
-            made = back_up(Path(settings.path), target, SystemClock(), _show_progress)
-    except StoreError as error:
-        raise session.failure(str(error)) from None
-    finally:
-        show.progress()
-    answer = {
-        "path": str(made.path),
-        "at": moment(made.at),
-        "seconds": round(made.seconds, 3),
-        "bytes": made.bytes,
-        "schema": made.schema,
-    }
-    session.print(answer, lambda console: _backed(console, made))
-
-
-def _located(session: Session, place: str) -> StoreSettings:
-    """Return where the store is. Settings may have mistakes elsewhere, such as secrets that are not here."""
-    if not place.endswith((".yaml", ".yml")):
-        return _settings(place)
-    settings, problems = read_settings(place)
-    if settings is None:
-        raise session.failure(str(ConfigErrors(problems)))
-    return settings.store
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Raise SystemExit at SIGTERM, so that an incomplete copy is removed."""
-
-    def end(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _show_progress(done: int, pages: int) -> None:
-    show.progress(f"{100 * done // max(1, pages)} % of {pages} pages")
-
-
-def _backed(console: Console, made: Backup) -> None:
-    console.print(
-        f"{made.path} is complete and intact: {made.bytes} bytes, the store as of {moment(made.at)}, "
-        f"in {made.seconds:.1f} s"
-    )
-
-
-@store.command()
-@click.argument("source", metavar="FROM", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_STORE
-@local
-def restore(session: Session, source: Path, place: str) -> None:
-    """Put the backup FROM in the place of the SQLite store of a stopped daemon. The old store is kept beside it.
-
-    The backup is checked before anything is changed.
-
-    Example: retrainer store restore backup.db --store retrainer.yaml
-    """
-    settings = _located(session, place)
-    if settings.url is not None:
-        raise session.failure(
-            "nothing was restored: restore a PostgreSQL store with pg_restore, with all replicas stopped"
-        )
-    try:
-        with _ended_by_sigterm():
-            made = put_back(source, Path(settings.path), _show_progress)
-    except StoreError as error:
-        raise session.failure(str(error)) from None
-    finally:
-        show.progress()
-    before = str(made.before) if made.before else None
-    answer = {"path": str(made.path), "backup": str(source), "schema": made.schema, "before": before}
-    kept = f"; the store that was there is {before}" if before else ""
-    session.print(answer, lambda console: console.print(f"{made.path} is the backup {source}{kept}", soft_wrap=True))

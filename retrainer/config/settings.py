@@ -57,6 +57,9 @@ class Store(Model):
     are removed. Dead letters use at most a quarter of it; beyond that the oldest are dropped and counted."""
     max_dead_letters: Count = 100000
     """Maximum number of dead letters. Beyond this the oldest are dropped and counted."""
+    max_backup_age: Annotated[Interval, longer_than_nothing("write 1h or more")] | None = None
+    """Age of the last reported backup from which the alert RetrainerBackupTooOld fires. Default: backups are not
+    expected."""
 
 
 class ServerTls(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def _connect_metrics(daemon: Daemon) -> None:
     daemon.metrics.collector = StoreCollector(
         daemon.store,
         daemon.clock,
-        partial(daemon.health.engine_status, free),
+        lambda: replace(daemon.health.engine_status(free), max_backup_age=store.max_backup_age),
         catalog=lambda: daemon.engine.catalog,
         sources=daemon.ingestion.sources,
         expected=lambda: {name: source.max_silence for name, source in daemon.ingestion.configured.items()},

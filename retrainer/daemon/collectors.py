@@ -20,7 +20,7 @@ from retrainer.rules.threshold_state import threshold_from
 from retrainer.rules.triggers.freshness import needs_promotion
 from retrainer.rules.triggers.level import worst
 from retrainer.runs.run import RunPhase
-from retrainer.store import queries
+from retrainer.store import last_backup, queries
 from retrainer.store import tables as t
 from retrainer.store.base import StoreError
 from retrainer.telemetry.metrics import Collected
@@ -141,7 +141,10 @@ class StoreCollector:
         active, dead_letters = self._store.read(_count)
         heard = self._store.read(queries.heard)
         now = self._clock.now()
-        engine = replace(self._process(), dead_letters=dead_letters, store_bytes=self._store.size())
+        backed_up_at = self._store.read(last_backup.known_since)
+        engine = replace(
+            self._process(), dead_letters=dead_letters, store_bytes=self._store.size(), backed_up_at=backed_up_at
+        )
         sources = self._source_status(heard, now, leads=engine.leader)
         rules = replace(self._fresh_totals(), active=active, periods=self._fresh_periods(now))
         return Collected(rules, sources, engine)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from retrainer.util.piece_reader import PieceReader
 from retrainer.util.regular_files import sync
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class ManifestBucket:
         kind = {"ContentType": "application/json"}
         try:
             self._client.upload_fileobj(
-                io.BufferedReader(_Pieces(pieces), PART),
+                io.BufferedReader(PieceReader(pieces), PART),
                 self._bucket,
                 self._prefix + name,
                 ExtraArgs=kind,
@@ -112,25 +113,3 @@ def _client(settings: S3Manifests) -> S3Client:
     read_timeout = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 2})
     session = boto3.session.Session()
     return session.client("s3", endpoint_url=settings.endpoint_url, region_name=settings.region, config=read_timeout)
-
-
-class _Pieces(io.RawIOBase):
-    """The pieces as a file that can be read once."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, into: memoryview) -> int:  # type: ignore[override]
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(into), len(self._rest))
-        into[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count

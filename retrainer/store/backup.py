@@ -7,6 +7,7 @@ after each commit of another process, and under load it would never end.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from contextlib import closing
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrainer.store.base import StoreError
-from retrainer.util.new_file import new_file
+from retrainer.util.new_file import draft_of, new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     from retrainer.util.clock import Clock
 
@@ -41,6 +43,17 @@ class Backup:
     schema: str
 
 
+@dataclass(frozen=True, slots=True)
+class BackupContent:
+    """The bytes of a complete backup, to be read once, and their checksum. ``at`` is as in `Backup`."""
+
+    file: BinaryIO
+    at: float
+    bytes: int
+    schema: str
+    sha256: str
+
+
 def back_up(source: Path, target: Path, clock: Clock, progress: Callable[[int, int], None]) -> Backup:
     """Copy the store ``source`` to the new file ``target``. Call ``progress`` with the pages that are done, and all.
 
@@ -57,6 +70,35 @@ def back_up(source: Path, target: Path, clock: Clock, progress: Callable[[int, i
     except OSError as error:
         raise StoreError(f"{target}: {error.strerror or error}") from error
     return Backup(target, at, clock.monotonic() - began, size, schema)
+
+
+def snapshot(source: Path, folder: Path, clock: Clock, progress: Callable[[int, int], None]) -> BackupContent:
+    """Copy the store ``source`` into a file without a name in ``folder``, whose space is free once it is closed.
+
+    Raise StoreError.
+    """
+    try:
+        with draft_of(folder / source.name) as draft:
+            at = clock.now()
+            schema = copy_store(source, draft, progress)
+            file = draft.open("rb")
+        return contained(file, at, schema)
+    except sqlite3.Error as error:
+        raise StoreError(f"{source}: could not be copied to {folder}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror or error}") from error
+
+
+def contained(file: BinaryIO, at: float, schema: str) -> BackupContent:
+    """Return an open file as the content of a backup. Read it once for its checksum. Raise OSError."""
+    try:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # typeshed wants a buffer
+        size = file.tell()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return BackupContent(file, at, size, schema, digest)
 
 
 def copy_store(source: Path, draft: Path, progress: Callable[[int, int], None], *, in_use: bool = True) -> str:

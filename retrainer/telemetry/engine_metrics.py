@@ -32,6 +32,10 @@ class EngineStatus:
     """Free bytes on the volume of the store, if it is on a local volume."""
     store_bytes: int = 0
     dead_letters: int = 0
+    backed_up_at: float | None = None
+    """Time of the last reported backup; without one, when the store was new. None if neither is known."""
+    max_backup_age: float | None = None
+    """Seconds; None if no backups are expected."""
 
 
 class EngineMetrics:
@@ -57,6 +61,10 @@ class EngineMetrics:
         self._store_free = gauge("store_free_bytes", "Free space on the store's volume; NaN if unknown.")
         self._store_writable = gauge("store_writable", "Whether the last write to the store succeeded.")
         self._dead_letters = gauge("dead_letters", "Stored dead letters.")
+        self._backed_up_at = gauge(
+            "store_backup_timestamp_seconds", "Time of the last reported backup, or of the first state; NaN if unknown."
+        )
+        self._max_backup_age = gauge("store_max_backup_age_seconds", "`store.max_backup_age`; NaN if it is not set.")
 
     def _declare_submission(self, exposition: Exposition) -> None:
         self._submit_lag = exposition.histogram(
@@ -76,9 +84,11 @@ class EngineMetrics:
         self._leader.set(seen.leader)
         self._queue.set(seen.queued)
         self._store_size.set(seen.store_bytes)
-        self._store_free.set(math.nan if seen.store_free_bytes is None else seen.store_free_bytes)
+        self._store_free.set(_known(seen.store_free_bytes))
         self._store_writable.set(seen.store_writable)
         self._dead_letters.set(seen.dead_letters)
+        self._backed_up_at.set(_known(seen.backed_up_at))
+        self._max_backup_age.set(_known(seen.max_backup_age))
         self._restarts.inc(max(0, seen.watch_restarts - self._restarts_before))
         self._restarts_before = max(seen.watch_restarts, self._restarts_before)
 
@@ -109,3 +119,7 @@ class EngineMetrics:
             code = "other"
         self._codes.add(code)
         self._errors.labels(code).inc()
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -134,6 +134,37 @@ def test_a_workflow_that_was_created_after_the_backup_is_found_by_its_run(daemon
     assert workflows(daemon) == {first["workflow"]}
 
 
+def test_a_backup_from_the_daemon_is_complete_and_reported(daemon: Daemon) -> None:
+    (daemon.folder / "kept").mkdir()
+    daemon.start()
+    daemon.post("a")
+    stream = Stream(daemon.url)
+    stream.start()
+    until(lambda: stream.acknowledged > 50, "events arrive")
+    assert daemon.http.get("/api/v1/store/last-backup").status_code == 404
+    waiting_since = daemon.metric("retrainer_store_backup_timestamp_seconds")
+    assert waiting_since is not None
+
+    before = stream.acknowledged
+    told = daemon.cli("store", "backup", f"{daemon.folder}/kept/", "--from-daemon", "--keep", "3", "-o", "json")
+    made = json.loads(told)
+    stream.ended.set()
+    stream.join()
+    assert made["path"].startswith(f"{daemon.folder}/kept/")
+    last = daemon.http.get("/api/v1/store/last-backup").json()
+    assert (last["place"], last["bytes"]) == (made["path"], made["bytes"])
+    assert (daemon.metric("retrainer_store_backup_timestamp_seconds") or 0) > waiting_since
+    assert {path.name for path in daemon.folder.glob("store.db*")} == {
+        f"store.db{side}" for side in ("", "-wal", "-shm", ".lock")
+    }, "the draft is gone"
+
+    daemon.kill()
+    daemon.cli("store", "restore", f"{daemon.folder}/kept/", "--store", str(daemon.folder / "store.db"))
+    daemon.start()
+    assert pending(daemon, "churn") == 1
+    assert before <= pending(daemon, "counted") < stream.acknowledged + 1
+
+
 def test_a_backup_is_refused_where_it_cannot_be_one(daemon: Daemon) -> None:
     daemon.start()
     back_up(daemon)

@@ -56,10 +56,14 @@ def sqs_client(region: str | None, endpoint_url: str | None) -> SQSClient:
         return _session().client("sqs", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
 
 
-def s3_client(region: str | None, endpoint_url: str | None) -> S3Client:
-    """Return a client with credentials from the usual chain. Raise Unavailable if it cannot be created."""
+def s3_client(region: str | None, endpoint_url: str | None, attempts: int = 1) -> S3Client:
+    """Return a client with credentials from the usual chain. Raise Unavailable if it cannot be created.
+
+    ``attempts``: how often it sends a request that fails.
+    """
+    config = _CONFIG.merge(Config(retries={"total_max_attempts": attempts}))
     with in_words("the buckets"):
-        return _session().client("s3", region_name=region, endpoint_url=endpoint_url, config=_CONFIG)
+        return _session().client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
 
 
 def _session() -> boto3.session.Session:

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from retrainer.cli import store as commands
+from retrainer.cli import store_backup as commands
 from retrainer.cli.main import COMMANDS, main
 from retrainer.store import tables as t
 from retrainer.store.migrate import HEAD
