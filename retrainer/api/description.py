@@ -42,6 +42,7 @@ _MEANING = {
     422: "Not as described here: `errors` names each field or parameter",
     429: "Too many requests with wrong credentials from this address",
     503: "Not now: send it again after `Retry-After` seconds",
+    507: "Too little space on the volume of the store",
 }
 _OF_ALL, _OF_READERS, _OF_CHANGES = (421,), (401, 403, 503), (400, 401, 403, 408, 413, 415, 503)
 _HEADERS = {

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field, PlainSerializer
 
 from retrainer.api.context import ApiContext
+from retrainer.api.description import problems
 from retrainer.api.parameters import Context, Instant
 from retrainer.api.views import Moment, RequestBody, View
 from retrainer.sources.http.refusal import Refusal, not_now
@@ -50,8 +51,8 @@ class ReportedBackup(RequestBody):
     """Where it is, such as `s3://backups/retrainer-20261130T021700Z.db`. No secrets: the API shows it."""
 
 
-@router.post("/backup", response_class=SqliteFile)
-def back_up(api: Context) -> SqliteFile:
+@router.post("/backup", response_class=SqliteFile, responses=problems(409, 507))
+def download_backup(api: Context) -> SqliteFile:
     """Copy the SQLite store and send the copy, which needs as much free space on the volume of the store.
 
     The headers have its time, schema and SHA-256.
@@ -77,7 +78,7 @@ def _copied(api: ApiContext) -> BackupContent:
         _check_space(path, api.engine.store.size())
         return snapshot(path, path.parent, api.engine.clock, lambda *_: None)
     except StoreError as error:
-        raise Refusal(500, str(error)) from None
+        raise not_now(str(error), 60) from None
     finally:
         _copying.release()
 
@@ -99,7 +100,7 @@ def _pieces(content: BackupContent) -> Iterator[bytes]:
 
 
 @router.put("/last-backup", response_model=LastBackup)
-def report(api: Context, made: ReportedBackup) -> Any:
+def report_backup(api: Context, made: ReportedBackup) -> Any:
     """Report a complete backup, whatever made it, for the metrics. One that is older than the last changes nothing."""
     given = made.model_dump()
     if given["at"] > api.engine.clock.now() + CLOCKS_DIFFER:
@@ -108,8 +109,8 @@ def report(api: Context, made: ReportedBackup) -> Any:
     return api.read(last_backup.last_backup)
 
 
-@router.get("/last-backup", response_model=LastBackup)
-def show_last(api: Context) -> Any:
+@router.get("/last-backup", response_model=LastBackup, responses=problems(404))
+def show_last_backup(api: Context) -> Any:
     """The last backup that was reported."""
     known = api.read(last_backup.last_backup)
     if known is None:
