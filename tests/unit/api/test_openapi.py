@@ -53,7 +53,11 @@ def test_an_operation_is_described(name: str) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"])
     for status, response in operation["responses"].items():
         assert status.isdigit(), "each status by itself"
-        problem = status.startswith("4") or (status == "503" and not name.endswith(("/healthz", "/readyz")))
+        problem = (
+            status.startswith("4")
+            or status == "507"
+            or (status == "503" and not name.endswith(("/healthz", "/readyz")))
+        )
         assert (list(response.get("content", {})) == ["application/problem+json"]) is problem, (status, response)
 
 
