@@ -21,4 +21,4 @@ class Pod:
     template: Mapping[str, Any]
     values: Mapping[str, str]
     folder: Path
-    artifacts: Mapping[str, object] = field(default_factory=dict)
+    artifacts: Mapping[str, Any] = field(default_factory=dict)

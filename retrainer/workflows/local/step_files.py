@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.artifacts import Allowance, Artifact, BadArtifactError, archive_of, copy, given, place
@@ -50,6 +50,8 @@ class StepFiles:
         own = folders(pod.template, machine.shared_volumes, machine.run, pod.folder)
         outer = {_TMP: pod.folder / "tmp"} | own
         files = frozenset(path for path in self._paths() if not any(within(path, one) for one in outer))
+        if not machine.mounts:
+            files = frozenset(map(_first_missing, files))
         self._places = Places(pod.folder / "root", outer, files, machine.mounts)
         self._values = {**pod.values, **self._own_tags()}
 
@@ -67,9 +69,13 @@ class StepFiles:
         """Make the step's own folders, and put its input artifacts there. Raise OSError or ValueError."""
         for folder in (self._places.root, *self._places.folders.values()):
             folder.mkdir(parents=True, exist_ok=True)
+        if not self._machine.mounts:
+            for path in self._places.files:
+                self._places.on_disk(path).parent.mkdir(parents=True, exist_ok=True)
         for item in self._inputs:
-            artifact = self._pod.artifacts.get(item["name"]) or given(item, {}, self._pod.values)
-            if isinstance(artifact, Artifact):
+            passed = self._pod.artifacts.get(item["name"], item)
+            artifact = passed if isinstance(passed, Artifact) else given(passed, {}, self._pod.values)
+            if artifact is not None:
                 self._place(artifact, item)
             elif not item.get("optional"):
                 raise BadArtifactError(f"its input artifact {item['name']} is given by no task, and is not optional")
@@ -167,6 +173,12 @@ class StepFiles:
         else:
             return Artifact(target, archive=archive_of(item))
         raise BadOutputError(f"an output artifact cannot be kept: {item['name']}: {why}")
+
+
+def _first_missing(path: str) -> str:
+    """Return the first part of a path that this machine does not have; the path itself if it has all."""
+    parts = [str(one) for one in (*reversed(PurePosixPath(path).parents), path)]
+    return next((one for one in parts if not os.path.lexists(one)), path)
 
 
 def _artifacts(template: Mapping[str, Any], section: str) -> Sequence[Mapping[str, Any]]:
