@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, FastAPI, Security
+from fastapi import APIRouter, Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from retrainer.api import (
@@ -22,13 +22,14 @@ from retrainer.api import (
 )
 from retrainer.api.description import describe
 from retrainer.api.guard import Guard, check_bind
+from retrainer.api.sight import Sights, check_place
 
 if TYPE_CHECKING:
     from retrainer.api.context import ApiContext
 
 __all__ = ["build", "check_bind", "openapi"]
 
-_AUTHENTICATION = "`http.token`, or `http.read_token` for GET. None is needed if `http.token` is not set."
+_AUTHENTICATION = "`http.token`, or one of `http.tokens` with the verb. None is needed if neither is set."
 
 
 class _Application(FastAPI):
@@ -42,6 +43,7 @@ def build(context: ApiContext) -> FastAPI:
     """Create the application of a daemon."""
     app = _application()
     app.state.context = context
+    app.state.sights = Sights(context)
     app.add_middleware(Guard, context=context)
     problems.install(app)
     return app
@@ -63,12 +65,12 @@ def _application() -> FastAPI:
     )
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
-    api = APIRouter(prefix="/api/v1", dependencies=[token])
+    api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
     for part in (rules, backfills, runs, run_logs, sources, state, ledger, store_backup):
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)
-    app.include_router(daemon.reload_router, dependencies=[token])
+    app.include_router(daemon.reload_router, dependencies=[token, Depends(check_place)])
     app.include_router(daemon.router)
     app.include_router(hooks.router)
     return app

@@ -52,6 +52,8 @@ class ApiContext:
     metrics: Metrics
     rules: RuleLines
     sources: SourceOperations
+    namespace: str
+    """Namespace of rules that name none."""
     webhooks: ASGIApp
     """Serves `/hooks/` in the web server's loop."""
     leader: Callable[[], str]

@@ -8,7 +8,9 @@ import prometheus_client
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 
+from retrainer.api.context import WaitingComponent
 from retrainer.api.parameters import Context
+from retrainer.api.sight import Sees
 from retrainer.api.views import Moment, View
 from retrainer.util import supervision
 
@@ -124,15 +126,23 @@ def show_readiness(api: Context) -> Any:
 
 
 @status_router.get("/status", response_model=Status)
-def show_status(api: Context) -> Any:
-    """State of the daemon: whether it is ready, and each component that waits for something else, with the reason."""
+def show_status(api: Context, sees: Sees) -> Any:
+    """State of the daemon: whether it is ready, and each component that waits for something else, with the reason.
+
+    A token that is limited to namespaces gets no reasons, because they name servers of others.
+    """
     reasons = api.unready()
     return {
         "instance": api.settings.name,
         "ready": not reasons,
         "reasons": reasons,
-        "waiting": api.waiting(),
+        "waiting": [_waits(wait, with_error=not sees.limited) for wait in api.waiting()],
     }
+
+
+def _waits(wait: WaitingComponent, *, with_error: bool) -> dict[str, Any]:
+    error = wait.error if with_error else ""
+    return {"component": wait.component, "dependency": wait.dependency, "since": wait.since, "error": error}
 
 
 @status_router.get("/threads", response_model=Threads)

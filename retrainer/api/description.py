@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Times are RFC 3339 in UTC. Lists are paged: ask again with `cursor` set to `next` until it is null; a cursor means
-nothing else. Errors are problem details (RFC 9457, `application/problem+json`). With `http.token` set, send it as
-`Authorization: Bearer …`. Webhooks listen under `/hooks/`, where the configuration says."""
+nothing else. Errors are problem details (RFC 9457, `application/problem+json`). With `http.token` or
+`http.tokens` set, send one as `Authorization: Bearer …`: what belongs to other namespaces does not exist for it,
+and each route needs a verb. Webhooks listen under `/hooks/`, where the configuration says."""
 _TAGS = {
     "rules": "What the rules decide, why, and what an operator asks of them.",
     "runs": "The Workflows that were started, their inputs and outputs.",
@@ -31,7 +32,7 @@ _TAGS = {
 _MEANING = {
     400: "The body is not JSON, or has integers beyond 64 bits",
     401: "The token is missing or wrong",
-    403: "The token does not permit this, or a web page of another origin sent the request",
+    403: "The token lacks the verb `read`, `act` or `administer`, or a web page of another origin sent the request",
     404: "There is no such thing, or it was pruned",
     405: "Another method is needed",
     408: "The body took too long",

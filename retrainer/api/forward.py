@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 PASSED_ON = "retrainer-passed-on"
-"""Header of a request that another replica forwarded. It is not forwarded again, even if the leader has changed."""
-_REQUEST_HEADERS = ("authorization", "content-type", "accept", "idempotency-key", "user-agent")
+"""Header of a request that another replica forwarded, with the sender's address. It is not forwarded again, even if the
+leader has changed."""
+USER = "retrainer-user"
+"""Header with the name of the user on whose behalf a program sends a request. Nobody checks it."""
+_REQUEST_HEADERS = ("authorization", "content-type", "accept", "idempotency-key", "user-agent", USER)
 _RESPONSE_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
 
 
-async def pass_on(request: Request, leader: str) -> Response:
+async def pass_on(request: Request, leader: str, address: str) -> Response:
     """Forward to the leader, over TLS if that is served here.
 
     Raise Refusal 503 if it does not answer; it may still have processed the request.
@@ -35,7 +38,7 @@ async def pass_on(request: Request, leader: str) -> Response:
                 request.method,
                 target,
                 content=await request.body(),
-                headers={**headers, PASSED_ON: "1"},
+                headers={**headers, PASSED_ON: address},
                 extensions={"sni_hostname": tls.leader} if tls and tls.leader else {},
             )
     except httpx.HTTPError as error:

@@ -8,29 +8,30 @@ accepted as Host (a page that rebinds its name to 127.0.0.1 still sends its own 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from retrainer.api.forward import PASSED_ON, pass_on
+from retrainer.api.tokens import RefusedToken, Tokens
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
 from retrainer.sources.http.browser_requests import Doors, is_loopback
 from retrainer.sources.http.parse_memory import ParseMemory
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.sources.http.rejections import Doorkeeper
 from retrainer.store.base import StoreError
-from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from retrainer.api.context import ApiContext
-    from retrainer.config.models import Secret
     from retrainer.config.settings import Settings
 
+CALLER = "retrainer.caller"
+"""Key of the scope with the `Caller`."""
 MAX_BODY = 1 << 20
 """Bytes that a request body to the API may have."""
 BODY_TIMEOUT = 10.0
@@ -46,14 +47,13 @@ _HEADERS = {
 
 def check_bind(settings: Settings) -> None:
     """Raise ValueError if the API would be open to the network, or unusable because a token cannot be read."""
-    if settings.http.token is None and not is_loopback(settings.http.host):
+    http = settings.http
+    if http.token is None and not http.tokens and not is_loopback(http.host):
         raise ValueError(
-            f"http.host {settings.http.host} is not loopback and http.token is not set: anyone could start and "
+            f"http.host {http.host} is not loopback and http.token is not set: anyone could start and "
             "stop runs. Set http.token ({from_env: …} or {from_file: …}), or bind to 127.0.0.1"
         )
-    for token in (settings.http.token, settings.http.read_token):
-        if token is not None:
-            reveal(token)
+    Tokens(http).check()
 
 
 class Guard:
@@ -62,7 +62,8 @@ class Guard:
     def __init__(self, app: ASGIApp, context: ApiContext) -> None:
         self._app, self._context = app, context
         self._doors = Doors.of(context.settings.http)
-        self._keeper = Doorkeeper(context.metrics.process.refused)
+        self._keeper = Doorkeeper(context.metrics.process.refused, self._doors.wrong_tokens, "api.refused")
+        self._tokens = Tokens(context.settings.http)
         self._memory = ParseMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,18 +81,26 @@ class Guard:
                 self._doors.check_host(Request(scope).headers)
                 await self._app(scope, receive, send)
         except Refusal as refusal:
-            answer = self._keeper.turn_away("api", peer_of(scope), path, refusal)
-            await answer.response()(scope, receive, send)
+            await self._refused(scope, refusal).response()(scope, receive, send)
+
+    def _refused(self, scope: Scope, refusal: Refusal) -> Refusal:
+        path: str = scope["path"]
+        if not isinstance(refusal, RefusedToken):
+            return self._keeper.turn_away("api", peer_of(scope), path, refusal)
+        answer = self._keeper.turn_away("api", peer_of(scope), path, refusal, by=refusal.caller)
+        self._context.metrics.process.refused_token(refusal.caller, refusal.reason)
+        return answer
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            proven = _authorize(request, self._context.settings)
-            if not proven:
+            caller = self._tokens.admit(request.method, scope["path"], request.headers.get("authorization", ""))
+            scope[CALLER] = caller
+            if not caller.proven:
                 self._doors.check_host(request.headers)
             body = b""
             if request.method not in ("GET", "HEAD"):
-                self._doors.check_origin(request.headers, proven=proven)
+                self._doors.check_origin(request.headers, proven=caller.proven)
                 body = await _read(request)
         except ClientDisconnect:
             return
@@ -104,7 +113,7 @@ class Guard:
 
     async def _change(self, request: Request, receive: Receive, send: Send) -> None:
         if leader := await self._leader(request):
-            answer = await pass_on(Request(request.scope, receive), leader)
+            answer = await pass_on(Request(request.scope, receive), leader, address_of(request))
             await answer(request.scope, receive, send)
         else:
             await self._app(request.scope, receive, send)
@@ -117,29 +126,6 @@ class Guard:
             return await asyncio.to_thread(self._context.leader)
         except StoreError as error:
             raise not_now(str(error), 5) from None
-
-
-def _authorize(request: Request, settings: Settings) -> bool:
-    """Return whether the request has a valid token, False if none is required. Raise Refusal 401, 403 or 503."""
-    if settings.http.token is None:
-        return False
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    bearer = given.strip().encode() if scheme.lower() == "bearer" else b""
-    if _is(bearer, settings.http.token, "http.token"):
-        return True
-    if settings.http.read_token is None or not _is(bearer, settings.http.read_token, "http.read_token"):
-        raise Refusal(401, "send the token in http.token as `Authorization: Bearer …`", {"WWW-Authenticate": "Bearer"})
-    if request.method not in ("GET", "HEAD"):
-        raise Refusal(403, "the token in http.read_token only permits reading; send the token in http.token")
-    return True
-
-
-def _is(given: bytes, token: Secret, name: str) -> bool:
-    try:
-        expected = reveal(token)
-    except ValueError as error:
-        raise not_now(f"{name}: {error}", 30) from None
-    return hmac.compare_digest(given, expected.encode())
 
 
 async def _read(request: Request) -> bytes:
@@ -175,6 +161,17 @@ def peer_of(scope: Scope) -> str:
     """Return the address of the sender, or of a proxy in front of us."""
     client = scope.get("client")
     return str(client[0]) if client else ""
+
+
+def address_of(request: Request) -> str:
+    """Return the address of the sender. If another replica passed it on: "ADDRESS via REPLICA", as nobody checks it."""
+    peer, said = peer_of(request.scope), request.headers.get(PASSED_ON)
+    if said is None:
+        return peer
+    try:
+        return f"{ipaddress.ip_address(said)} via {peer}"
+    except ValueError:
+        return f"via {peer}"
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

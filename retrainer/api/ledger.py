@@ -9,10 +9,12 @@ from pydantic import ConfigDict, Field
 from retrainer.api import audit
 from retrainer.api.description import problems
 from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Since, Text, Until, page, refusals
+from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, RequestBody, View, WholeNumber, words
 from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
+from retrainer.store.scope import Scope
 from retrainer.store.search import EventQuery
 
 router = APIRouter(tags=["ledger"])
@@ -130,6 +132,7 @@ class DeadLetterIds(RequestBody):
 @router.get("/events", response_model=Page[Event])
 def list_events(
     api: Context,
+    sees: Sees,
     source: Text = None,
     outcome: Literal["matched", "filtered", "ignored", "dead_lettered"] | None = None,
     rule: Text = None,
@@ -138,16 +141,17 @@ def list_events(
     limit: Limit = 50,
 ) -> Any:
     """Accepted events, newest first; with `rule` (and `key`) those it matched."""
-    return page(
-        api.read(
-            queries.events, source=source, outcome=outcome, rule=rule, key=key, page=queries.PageRequest(cursor, limit)
-        )
-    )
+    if rule is not None and not sees.has_rule(rule):
+        return page(queries.Page([]))
+    asked = queries.PageRequest(cursor, limit)
+    found = api.read(queries.events, source=source, outcome=outcome, rule=rule, key=key, scope=sees, page=asked)
+    return page(queries.Page(list(map(sees.event, found.items)), found.next))
 
 
 @router.get("/events/find", response_model=Page[FoundEvent])
 def find_events(
     api: Context,
+    sees: Sees,
     text: Annotated[
         str, Query(min_length=1, max_length=1024, pattern=PRINTABLE, description="Number, id, object or subject")
     ],
@@ -163,21 +167,30 @@ def find_events(
     """
     began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
     query = EventQuery(text, source, cursor, began, ended, limit)
-    return page(audit.find(api.engine.store, api.engine.catalog.rules.values(), query))
+    rules = [rule for name, rule in api.engine.catalog.rules.items() if sees.has_rule(name)]
+    found = audit.find(api.engine.store, rules, query)
+    return page(
+        queries.Page([_seen(sees, item) for item in found.items if sees.has_source(item["source"])], found.next)
+    )
+
+
+def _seen(sees: Scope, found: dict[str, Any]) -> dict[str, Any]:
+    return {**sees.event(found), "effects": [effect for effect in found["effects"] if sees.has_rule(effect["rule"])]}
 
 
 @router.get("/events/{seq:number}", response_model=Event, responses=problems(404))
-def show_event(api: Context, seq: BigNumber) -> Any:
+def show_event(api: Context, sees: Sees, seq: BigNumber) -> Any:
     """One event."""
     found = api.read(queries.event, seq)
-    if found is None:
+    if found is None or not sees.has_source(found["source"]):
         raise Refusal(404, f"there is no event {seq}, or it was pruned")
-    return found
+    return sees.event(found)
 
 
 @router.get("/decisions", response_model=Page[Decision])
 def list_decisions(
     api: Context,
+    sees: Sees,
     rule: Text = None,
     key: Text = None,
     decision: Literal["fire", "hold", "skip"] | None = None,
@@ -185,20 +198,22 @@ def list_decisions(
     limit: Limit = 50,
 ) -> Any:
     """Decisions with their reasons, newest first."""
-    return page(
-        api.read(queries.decisions, rule=rule, key=key, decision=decision, page=queries.PageRequest(cursor, limit))
-    )
+    asked = queries.PageRequest(cursor, limit)
+    return page(api.read(queries.decisions, rule=rule, key=key, decision=decision, scope=sees, page=asked))
 
 
 @router.get("/slots", response_model=Page[Slot])
 def list_slots(
     api: Context,
+    sees: Sees,
     rule: Annotated[str, Query(max_length=63, pattern=PRINTABLE)],
     key: Text = None,
     cursor: SlotCursor = None,
     limit: Limit = 50,
 ) -> Any:
     """Schedule slots of a rule, newest first, each with its outcome."""
+    if not sees.has_rule(rule):
+        return page(queries.Page([]))
     found = api.read(queries.slots, rule, key=key, page=queries.PageRequest(_slot_of(cursor), limit))
     following = "{0!r}/{2}/{1}".format(*found.next) if found.next is not None else None
     return {"items": found.items, "next": following}
@@ -214,17 +229,18 @@ def _slot_of(cursor: str | None) -> tuple[float, str, str] | None:
 
 @router.get("/dead-letters", response_model=Page[DeadLetter])
 def list_dead_letters(
-    api: Context, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
+    api: Context, sees: Sees, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
 ) -> Any:
     """Input that could not be processed, newest first."""
-    return page(api.read(queries.dead_letters, source=source, reason=reason, page=queries.PageRequest(cursor, limit)))
+    asked = queries.PageRequest(cursor, limit)
+    return page(api.read(queries.dead_letters, source=source, reason=reason, scope=sees, page=asked))
 
 
 @router.get("/dead-letters/{number:number}", response_model=DeadLetterDetail, responses=problems(404))
-def show_dead_letter(api: Context, number: BigNumber) -> Any:
+def show_dead_letter(api: Context, sees: Sees, number: BigNumber) -> Any:
     """One dead letter with its payload."""
     found = api.read(queries.dead_letter, number)
-    if found is None:
+    if found is None or not sees.has_letter(found):
         raise Refusal(404, f"there is no dead letter {number}")
     raw: bytes = found["payload"]
     try:

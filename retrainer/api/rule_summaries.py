@@ -19,7 +19,7 @@ from retrainer.store import run_statements, statements
 from retrainer.store.queries import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -43,6 +43,7 @@ class RuleQuery:
     """A filter for rules: those after ``after`` by name that meet all conditions.
 
     ``name``: a part of the name. ``state``: a mode, a decision or its reason. ``labels``: `name` or `name=value`.
+    ``only``: names of the rules that the caller may see, None for all.
     """
 
     limit: int
@@ -51,6 +52,7 @@ class RuleQuery:
     state: str = ""
     source: str = ""
     labels: tuple[str, ...] = ()
+    only: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,8 @@ def _unknown_key(conn: Connection, rule: CompiledRule, key: str) -> list[dict[st
 
 def _matches(rule: CompiledRule, query: RuleQuery) -> bool:
     return (
-        query.name in rule.name
+        (query.only is None or rule.name in query.only)
+        and query.name in rule.name
         and (not query.source or query.source in sources_of(rule))
         and all(_has(rule.rule.labels, label) for label in query.labels)
     )

@@ -19,6 +19,7 @@ from retrainer.api.parameters import (
     refusals,
 )
 from retrainer.api.rule_summaries import RuleQuery
+from retrainer.api.sight import Sees
 from retrainer.api.views import (
     PRINTABLE,
     Decided,
@@ -199,6 +200,7 @@ class PauseRequest(RequestBody):
 @router.get("", response_model=Page[RuleLine])
 def list_rules(
     api: Context,
+    sees: Sees,
     name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
     state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
     source: Annotated[str, Query(max_length=63, description="A source that the rule uses")] = "",
@@ -207,7 +209,7 @@ def list_rules(
     limit: Limit = 50,
 ) -> Any:
     """Rules by name, each with a one-line verdict."""
-    return page(api.rules.page(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()))))
+    return page(api.rules.page(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()), sees.rules)))
 
 
 @router.get("/{rule}", response_model=RuleDetail, responses=problems(404))

@@ -10,6 +10,7 @@ from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.ledger import Event
 from retrainer.api.parameters import Context, Cursor, Limit, Number, RunId, Text, page, refusals
+from retrainer.api.sight import Sees
 from retrainer.api.views import Id, Json, Moment, NotGiven, Page, Phase, RequestBody, View
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.commands.feedback import judge
@@ -219,9 +220,9 @@ class FeedbackRequest(RequestBody):
     """Whether the model of the run was promoted."""
 
 
-def _resolved(api: Context, run: RunId) -> str:
+def _resolved(api: Context, sees: Sees, run: RunId) -> str:
     with refusals():
-        return api.read(queries.run_id, run)
+        return api.read(queries.run_id, run, sees)
 
 
 KnownRun = Annotated[str, Depends(_resolved)]
@@ -230,6 +231,7 @@ KnownRun = Annotated[str, Depends(_resolved)]
 @router.get("", response_model=Page[Run])
 def list_runs(
     api: Context,
+    sees: Sees,
     rule: Text = None,
     key: Text = None,
     phase: RunPhase | None = None,
@@ -238,7 +240,8 @@ def list_runs(
 ) -> Any:
     """Runs, newest first."""
     wanted = phase.value if phase is not None else None
-    return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, page=queries.PageRequest(cursor, limit)))
+    asked = queries.PageRequest(cursor, limit)
+    return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, scope=sees, page=asked))
 
 
 @router.get("/{run}", response_model=RunDetail, responses=problems(404, 409))
@@ -248,11 +251,11 @@ def show_run(api: Context, run: KnownRun) -> Any:
 
 
 @router.get("/{run}/inputs", response_model=Page[Input], responses=problems(404, 409))
-def list_inputs(api: Context, run: KnownRun, cursor: Number = None, limit: Limit = 100) -> Any:
+def list_inputs(api: Context, sees: Sees, run: KnownRun, cursor: Number = None, limit: Limit = 100) -> Any:
     """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
     with refusals():
         found = api.read(queries.run_inputs, run, after=cursor or 0, limit=limit)
-    return page(queries.Page([{**event, **place(event)} for event in found.items], found.next))
+    return page(queries.Page([{**sees.event(event), **place(event)} for event in found.items], found.next))
 
 
 @router.get(

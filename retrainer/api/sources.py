@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from retrainer.api.description import problems
 from retrainer.api.parameters import Context, refusals
+from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Json, Moment, Page, RequestBody, View, WholeNumber, words
 
 router = APIRouter(prefix="/sources", tags=["sources"])
@@ -116,9 +117,9 @@ class ReplayRequest(RequestBody):
 
 
 @router.get("", response_model=Page[Source])
-def list_sources(api: Context) -> Any:
+def list_sources(api: Context, sees: Sees) -> Any:
     """All sources with their state."""
-    return {"items": api.sources.summaries()}
+    return {"items": [source for source in api.sources.summaries() if sees.has_source(source["name"])]}
 
 
 @router.get("/{source}", response_model=SourceDetail, responses=problems(404))
@@ -143,10 +144,11 @@ def replay_source(api: Context, source: Name, replaying: ReplayRequest) -> Any:
 
 
 @router.get("/{source}/replay", response_model=Replay, responses=problems(404))
-def show_replay(api: Context, source: Name) -> Any:
+def show_replay(api: Context, sees: Sees, source: Name) -> Any:
     """Progress of the last replay of a source."""
     with refusals():
-        return api.sources.replay_progress(source)
+        progress = api.sources.replay_progress(source)
+    return {**progress, "rules": sees.rules_of(progress["rules"])}
 
 
 @router.delete("/{source}/replay", response_model=Replay, responses=problems(404))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from retrainer.config.check_access import check_access
 from retrainer.config.check_secrets import AWS, check_file, check_secrets, check_url
 from retrainer.config.document import read_model
 from retrainer.config.errors import ConfigErrors, Problem, did_you_mean
@@ -70,19 +70,7 @@ def _check(settings: Settings) -> Iterator[Violation]:
     if isinstance(settings.manifests, ApiManifests):
         instead = "leave it out: workflows send the token themselves (docs/reference/manifest.md)"
         yield from check_url(("manifests", "base_url"), settings.manifests.base_url, instead)
-    if settings.http.read_token is not None and settings.http.token is None:
-        yield Violation(
-            ("http", "read_token"),
-            "a read-only token has no effect without `token`: the API is open to all",
-            "add `token: {from_env: NAME}` to `http`, or remove `read_token`",
-            of_key=True,
-        )
-    if settings.http.token is None and not _loopback(settings.http.host):
-        yield Violation(
-            ("http", "host"),
-            f"the API would be open to everyone who can reach {settings.http.host}",
-            "add `token: {from_env: NAME}` to `http`, or listen on 127.0.0.1",
-        )
+    yield from check_access(settings)
     yield from _check_config_maps(settings)
 
 
@@ -104,13 +92,6 @@ def _check_config_maps(settings: Settings) -> Iterator[Violation]:
                 f"`{namespace}` is not among the engine's namespaces, so no rule from there could run",
                 did_you_mean(namespace, settings.engine.namespaces) or "add it to `engine.namespaces`",
             )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_store(store: Store) -> Iterator[Violation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from retrainer.config.models import Count, Duration, Interval, Model, Name, Secret, Size, Timeout
 from retrainer.config.models.base import longer_than_nothing
@@ -77,15 +77,44 @@ class ServerTls(Model):
     """Name that the leader's certificate must have. Default: the first name in `certificate`."""
 
 
+Verb = Literal["read", "act", "administer"]
+"""What a token permits: see the documentation of `ApiToken.verbs`."""
+
+
+def _all_or_list(value: object) -> object:
+    if value != "all" and not isinstance(value, list):
+        name = value if isinstance(value, str) else "NAMESPACE"
+        raise ValueError(f"expected a list or `all`: write `[{name}]`")
+    return value
+
+
+class ApiToken(Model):
+    name: Name
+    """Name of its holder: a team or a program. The log and the list of activity show it, never the token."""
+    token: Secret
+    """The token. Its file is read again when it changes, so that a rotation needs no restart."""
+    namespaces: Annotated[Literal["all"] | list[str], BeforeValidator(_all_or_list)]
+    """Namespaces whose rules and runs it concerns, or `all`. Others do not exist for it."""
+    verbs: list[Verb] = Field(default=["read"], min_length=1)
+    """`read`: lists, details, explanations, logs. `act`: trigger, backfill, pause, resume, cancel, retry, feedback.
+    `administer`: what concerns all teams (reload, dead letters, sources, state import), so `namespaces` must be `all`.
+    None includes another."""
+
+
 class Http(Model):
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 selects a free port."""
     token: Secret | None = None
-    """Bearer token of the API. Required if the host is not loopback."""
+    """Bearer token of the API that permits everything. This one or `tokens` is required if the host is not loopback."""
     read_token: Secret | None = None
-    """Bearer token for reading only (GET under `/api/`): for workflows that fetch their manifest, and for scripts."""
+    """Bearer token for reading only: for workflows that fetch their manifest, and for scripts."""
+    tokens: list[ApiToken] = Field(default=[])
+    """More tokens of the API: one for each team or program, with its namespaces and verbs."""
+    max_wrong_tokens: Count = 100
+    """Wrong tokens and signatures that one address may send in a minute, to the API and to webhooks. Further wrong ones
+    are answered with 429. Valid ones are always accepted."""
     tls: ServerTls | None = None
     """Serves everything on this port over TLS 1.2 or later. Default: plain HTTP."""
     max_queue: Annotated[int, Field(ge=1, le=1_000_000)] = 5000

@@ -99,6 +99,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         metrics=daemon.metrics,
         rules=RuleLines(daemon.store, daemon.clock, lambda: engine.catalog),
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),
+        namespace=engine.transactions.default_namespace,
         webhooks=ingestion.webhooks,
         leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
         workflow_of=daemon.run_workers.workflow_of,

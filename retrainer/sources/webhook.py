@@ -73,7 +73,7 @@ class Webhooks:
         self._intake, self._clock = intake, clock
         self._proofs = Proofs(clock, secrets)
         self._doors = doors or Doors()
-        self._keeper = Doorkeeper(metrics.refused if metrics is not None else _uncounted)
+        self._keeper = Doorkeeper(metrics.refused if metrics is not None else _uncounted, self._doors.wrong_tokens)
         self._bodies, self._memory = Bodies(), ParseMemory()
         self._letters = Letterbox(metrics.dead_letters_left_out if metrics is not None else _uncounted)
         self._stopping = False

@@ -20,6 +20,7 @@ from retrainer.store import tables as t
 from retrainer.store.base import GarbledError
 from retrainer.store.packing import unpack_some
 from retrainer.store.rows import RUN_JSON
+from retrainer.store.scope import ALL, Scope, among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -106,11 +107,13 @@ def runs(
     rule: str | None = None,
     key: str | None = None,
     phase: str | None = None,
+    scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List runs by time of creation, newest first, without the columns that only `run` returns. The cursor is an id."""
     columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
     of_rule, in_phase = _equal({_RUNS.rule: rule, _RUNS.key: key}), _equal({_RUNS.phase: phase})
+    in_phase += among(_RUNS.namespace, scope.namespaces)
     if phase in LIVE:  # added to use the partial index of live runs, which is small
         of_rule, in_phase = [*of_rule, *in_phase, _RUNS.ended_at.is_(None)], []
     elif rule is None:
@@ -123,13 +126,14 @@ def run(conn: Connection, run_id: str) -> dict[str, Any] | None:
     return _one(conn, select(t.runs).where(_RUNS.id == run_id))
 
 
-def run_id(conn: Connection, given: str) -> str:
+def run_id(conn: Connection, given: str, scope: Scope = ALL) -> str:
     """Return the id of a run, given as its id, the beginning of it, or the name of its Workflow.
 
-    Raise LookupError if there is no such run, ValueError if several ids begin so.
+    Raise LookupError if there is no such run in ``scope``, ValueError if several ids begin so.
     """
     wanted = given.rpartition("-")[2].upper()
     matching = select(_RUNS.id).where(_RUNS.id >= wanted, _RUNS.id <= wanted + "Z" * ULID_LENGTH)
+    matching = matching.where(*among(_RUNS.namespace, scope.namespaces))
     found = conn.scalars(matching.order_by(_RUNS.id.desc()).limit(2)).all() if len(wanted) >= SHORTEST_ID else []
     if wanted in found:
         return wanted
@@ -194,13 +198,14 @@ def events(
     outcome: str | None = None,
     rule: str | None = None,
     key: str | None = None,
+    scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List accepted events, newest first; with ``rule`` (and ``key``) only those that matched it.
 
     The cursor is a `seq`.
     """
-    wanted = _equal({_EVENTS.source: source, _EVENTS.outcome: outcome})
+    wanted = _equal({_EVENTS.source: source, _EVENTS.outcome: outcome}) + among(_EVENTS.source, scope.sources)
     if rule is not None:
         wanted.append(_EVENTS.rules.contains(_pair(rule, key), autoescape=True))
     found = _newest(conn, select(t.events), _EVENTS.seq, _Filters([], wanted), page)
@@ -228,10 +233,12 @@ def decisions(
     rule: str | None = None,
     key: str | None = None,
     decision: str | None = None,
+    scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List decisions, newest first. Consecutive equal ones are one row with a `count`. The cursor is an id."""
     by, others = _equal({_DECISIONS.rule: rule, _DECISIONS.key: key}), _equal({_DECISIONS.decision: decision})
+    others += among(_DECISIONS.rule, scope.rules)
     if rule is None or key is None:
         by, others = [], by + others
     return _newest(conn, select(t.decisions), _DECISIONS.id, _Filters(by, others), page)
@@ -242,12 +249,15 @@ def dead_letters(
     *,
     source: str | None = None,
     reason: str | None = None,
+    scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List dead letters without their payload, newest first. The cursor is an id."""
     columns = select(*(column for column in t.dead_letters.columns if column.name not in ("payload", "size")))
     columns = columns.add_columns(func.coalesce(_DEAD_LETTERS.size, func.length(_DEAD_LETTERS.payload)).label("size"))
     wanted = _equal({_DEAD_LETTERS.source: source, _DEAD_LETTERS.reason: reason})
+    wanted += among(_DEAD_LETTERS.source, scope.sources)
+    wanted += among(_DEAD_LETTERS.rule, {"", *scope.rules} if scope.rules is not None else None)
     return _newest(conn, columns, _DEAD_LETTERS.id, _Filters([], wanted), page)
 
 

@@ -61,6 +61,12 @@ class ProcessMetrics:
             "dead_letters_left_out", "Unreadable items covered by another dead letter.", "source"
         )
         self._refused = exposition.counter("http_refused", "Rejected HTTP requests.", "door", "status")
+        self._refused_tokens = exposition.counter(
+            "api_tokens_refused",
+            "Requests to the API whose token was missing, unknown, or without the verb.",
+            "token",
+            "reason",
+        )
         self._declare_configuration(exposition, name)
         exposition.add(ProcessCollector(registry=None))
 
@@ -99,6 +105,10 @@ class ProcessMetrics:
     def refused(self, door: str, status: int) -> None:
         """Count a rejected request. ``door`` is a source, `api`, or `hooks` for a path without a source."""
         self._refused.labels(door, str(status)).inc()
+
+    def refused_token(self, token: str, reason: str) -> None:
+        """Count a refused token. ``token`` is its name, empty if it is unknown; ``reason`` none, unknown or verb."""
+        self._refused_tokens.labels(token, reason).inc()
 
     def dead_letters_left_out(self, source: str, count: int) -> None:
         """Count unreadable items for which an earlier dead letter exists."""

@@ -83,6 +83,11 @@ class TransactionRunner:
         self._seen_at: dict[str, float] = {}
         self._polled: dict[tuple[str, str], set[str]] = {}
 
+    @property
+    def default_namespace(self) -> str:
+        """Namespace of rules that name none."""
+        return self._run_defaults.namespace
+
     def tx(self, conn: Connection, *, careful: bool = False) -> Transaction:
         context = TransactionContext(self.catalog, self.cache, self._run_defaults, fold_input)
         tx = Transaction(conn, context, self.counters, self._clock.now())

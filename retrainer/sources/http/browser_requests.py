@@ -31,6 +31,8 @@ class Doors:
     origins: Collection[str] = ()
     beyond_loopback: bool = False
     """Whether other machines can send requests."""
+    wrong_tokens: int = 100
+    """Wrong tokens and signatures that one address may send in a minute."""
 
     @classmethod
     def of(cls, http: Http) -> Doors:
@@ -38,7 +40,7 @@ class Doors:
         hosts = frozenset(name.lower().rstrip(".") for name in http.allowed_hosts)
         origins = frozenset(origin.lower() for origin in http.allowed_origins)
         beyond = not is_loopback(http.host)
-        return cls(not hosts and beyond, hosts, origins, beyond)
+        return cls(not hosts and beyond, hosts, origins, beyond, http.max_wrong_tokens)
 
     def check_host(self, headers: Mapping[str, str]) -> None:
         """Raise Refusal 421 for a name that a page may have rebound to our address."""

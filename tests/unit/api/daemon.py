@@ -60,13 +60,16 @@ class Daemon:
         self.rules = SimpleNamespace(page=self._page, detail=self._rule, explain=self._explain)
         self.sources = SimpleNamespace(summaries=list)
         self.certificate = None
+        self.namespace = "default"
         self.engine = SimpleNamespace(
             catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}),
             clock=SimpleNamespace(now=lambda: NOW),
             store=SimpleNamespace(read=self._read),
         )
         exposition = b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"
-        self.metrics = SimpleNamespace(exposition=lambda: exposition, process=SimpleNamespace(refused=self._refused))
+        self.refused_tokens: list[tuple[str, str]] = []
+        process = SimpleNamespace(refused=self._refused, refused_token=lambda *facts: self.refused_tokens.append(facts))
+        self.metrics = SimpleNamespace(exposition=lambda: exposition, process=process)
         self._commands: dict[Any, Callable[..., Any]] = {
             operator_commands.trigger: self._trigger,
             operator_commands.preview: self._preview,

@@ -200,6 +200,9 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("an unknown engine", "", "version: 1\nengine: {type: argos}\n", "engine: {type: argos}", "retrainer.yaml"),
         Mistake("the API open to all without a token", "", _settings("http: {host: 0.0.0.0}"), "http: {host: 0.0.0.0}", "retrainer.yaml"),
         Mistake("a read-only token alone", "", _settings("http: {read_token: {from_env: HOME}}"), "http: {read_token: {from_env: HOME}}", "retrainer.yaml"),
+        Mistake("a token for no namespace", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}}]}"), "http: {tokens: [{name: fraud, token: {from_env: HOME}}]}", "retrainer.yaml"),
+        Mistake("a namespace that is not in a list", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}, namespaces: fraud}]}"), "namespaces: fraud", "retrainer.yaml"),
+        Mistake("a team that administers", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}, namespaces: [ml], verbs: [administer]}]}"), "namespaces: [ml], verbs: [administer]", "retrainer.yaml"),
     ],
     **OF_OTHER_TOOLS,
 }  # fmt: skip

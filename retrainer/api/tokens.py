@@ -1,0 +1,137 @@
+"""The tokens of the API: who sends a request, and what the sender may do."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from retrainer.api.verbs import route_of
+from retrainer.config.models import FromFile
+from retrainer.config.settings import Verb
+from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.telemetry.secrets import reveal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from retrainer.config.models import Secret
+    from retrainer.config.settings import Http
+
+EVERYTHING: frozenset[Verb] = frozenset(get_args(Verb))
+ANONYMOUS = "anonymous"
+"""Name of all callers of a daemon without tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: the name of the token. ``namespaces`` is None for all of them."""
+
+    name: str = ANONYMOUS
+    verbs: frozenset[Verb] = EVERYTHING
+    namespaces: frozenset[str] | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether a token was checked."""
+        return self.name != ANONYMOUS
+
+    def with_user(self, user: str) -> str:
+        """Return the name with the user that the request names, which nobody has checked."""
+        if not self.proven:
+            return user
+        return f"{self.name} ({user})" if user else self.name
+
+
+class RefusedToken(Refusal):
+    """``reason`` is `none`, `unknown` or `verb`. ``caller`` is empty unless the token is known."""
+
+    def __init__(self, status: int, detail: str, *, reason: str, caller: str = "") -> None:
+        super().__init__(status, detail, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
+        self.reason, self.caller = reason, caller
+
+
+class _Token:
+    """``place`` is its field in the settings."""
+
+    def __init__(self, place: str, secret: Secret, caller: Caller) -> None:
+        self.place, self.caller, self._secret = place, caller, secret
+        self._read: tuple[tuple[int, ...] | None, bytes] = None, b""
+
+    def digest(self) -> bytes:
+        """Return the hash of its current value. Raise ValueError if it cannot be read."""
+        stamp = self._stamp()
+        if stamp is None or stamp != self._read[0]:
+            self._read = stamp, sha256(reveal(self._secret).encode()).digest()
+        return self._read[1]
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Return what changes with a file, None for a variable. It is taken before the file is read."""
+        if not isinstance(self._secret, FromFile):
+            return None
+        try:
+            found = Path(self._secret.from_file).stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+class Tokens:
+    """All tokens of the settings."""
+
+    def __init__(self, http: Http) -> None:
+        self._tokens = list(_tokens(http))
+
+    def check(self) -> None:
+        """Raise ValueError if a token cannot be read, or if two are equal: it would be unclear who holds them."""
+        places: dict[bytes, str] = {}
+        for token in self._tokens:
+            first = places.setdefault(token.digest(), token.place)
+            if first != token.place:
+                raise ValueError(f"{first} and {token.place} are the same token: give each its own")
+
+    def admit(self, method: str, path: str, authorization: str) -> Caller:
+        """Return the sender of a request. Raise RefusedToken 401 or 403, or Refusal 503 if a token cannot be read."""
+        if not self._tokens:
+            return Caller()
+        scheme, _, given = authorization.partition(" ")
+        bearer = given.strip() if scheme.lower() == "bearer" else ""
+        caller = self._holder(bearer.encode("utf-8", "surrogatepass"))
+        if caller is None:
+            words = "send the token in http.token, or one of http.tokens, as `Authorization: Bearer …`"
+            raise RefusedToken(401, words, reason="unknown" if bearer else "none")
+        route = route_of(method, path)
+        if route is not None and route[1] not in caller.verbs:
+            permitted = ", ".join(verb for verb in get_args(Verb) if verb in caller.verbs)
+            words = (
+                f"the token {caller.name} permits {permitted}, and this needs {route[1]}: send another, or add the verb"
+            )
+            raise RefusedToken(403, f"{words} in http.tokens", reason="verb", caller=caller.name)
+        return caller
+
+    def _holder(self, bearer: bytes) -> Caller | None:
+        given, unreadable = sha256(bearer).digest(), None
+        for token in self._tokens:
+            try:
+                expected = token.digest()
+            except ValueError as error:
+                unreadable = not_now(f"{token.place}: {error}", 30)
+                continue
+            if hmac.compare_digest(given, expected):
+                return token.caller
+        if unreadable is not None:  # it may be this one
+            raise unreadable
+        return None
+
+
+def _tokens(http: Http) -> Iterator[_Token]:
+    if http.token is not None:
+        yield _Token("http.token", http.token, Caller("http.token"))
+    if http.read_token is not None and (http.token is not None or http.tokens):
+        yield _Token("http.read_token", http.read_token, Caller("http.read_token", frozenset(("read",))))
+    for token in http.tokens:
+        namespaces = None if token.namespaces == "all" else frozenset(token.namespaces)
+        caller = Caller(token.name, frozenset(token.verbs), namespaces)
+        yield _Token(f"http.tokens.{token.name}", token.token, caller)
