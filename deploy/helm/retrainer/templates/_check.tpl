@@ -32,16 +32,19 @@
 {{- range $key := list "imagePullSecrets" "rulesConfigMaps" }}
 {{- range $name, $wanted := get $.Values $key | default dict }}{{ include "retrainer.checkObject" (list (printf "%s.%s" $key $name) $name 253) }}{{ end }}
 {{- end }}
-{{- range $path := list "apiToken.existingSecret" "tls.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "ingress.ingressClassName" }}
+{{- range $path := list "apiToken.existingSecret" "tls.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "backup.serviceAccountName" "ingress.ingressClassName" }}
 {{- $parts := splitList "." $path }}
 {{- with get (get $.Values (first $parts)) (last $parts) }}{{ include "retrainer.checkObject" (list $path . 253) }}{{ end }}
+{{- end }}
+{{- range $key := list "existingClaim" "storageClass" }}
+{{- with get $.Values.backup.volume $key }}{{ include "retrainer.checkObject" (list (printf "backup.volume.%s" $key) . 253) }}{{ end }}
 {{- end }}
 {{- range $key := list "priorityClassName" "runtimeClassName" }}
 {{- with get $.Values $key }}{{ include "retrainer.checkObject" (list $key . 253) }}{{ end }}
 {{- end }}
 {{- range $secret, $hosts := .Values.ingress.tls }}{{ include "retrainer.checkObject" (list (printf "ingress.tls.%s" $secret) $secret 253) }}{{ end }}
 {{- range $name, $options := .Values.watchedNamespaces }}{{ include "retrainer.checkObject" (list (printf "watchedNamespaces.%s" $name) $name 63) }}{{ end }}
-{{- $taken := concat (list "settings" "rules" "token" "tls" "postgresql" "data" "tmp") (include "retrainer.ruleVolumes" . | fromJson | values) }}
+{{- $taken := concat (list "settings" "rules" "token" "tls" "postgresql" "data" "tmp" "scratch" "backup") (include "retrainer.ruleVolumes" . | fromJson | values) }}
 {{- range $name, $volume := .Values.extraVolumes }}
 {{- include "retrainer.checkObject" (list (printf "extraVolumes.%s" $name) $name 63) }}
 {{- if has $name $taken }}
@@ -90,8 +93,20 @@
 {{- end }}
 {{- with dig "store" "ledger_max_size" "" $settings }}
 {{- $limit := include "retrainer.bytes" . | int64 }}
-{{- if and (include "retrainer.sizedStore" $) (gt (mul $limit 6) (mul (include "retrainer.bytes" $.Values.persistence.size | int64) 5)) }}
-{{- fail (printf "settings.store.ledger_max_size: %v leaves less than a sixth of the volume free; write persistence.size: %dGi, or leave ledger_max_size out: it is four fifths of the volume" . (add1 (div (mul $limit 5) 4294967296))) }}
+{{- /* With backups, a copy of the store is made beside it. */}}
+{{- $stores := ternary 2 1 ($.Values.backup.enabled | default false) }}
+{{- if and (include "retrainer.sizedStore" $) (gt (mul $limit 6 $stores) (mul (include "retrainer.bytes" $.Values.persistence.size | int64) 5)) }}
+{{- $free := ternary "no space on the volume for the copy of a backup" "less than a sixth of the volume free" (eq $stores 2) }}
+{{- $share := ternary "two fifths" "four fifths" (eq $stores 2) }}
+{{- fail (printf "settings.store.ledger_max_size: %v leaves %s; write persistence.size: %dGi, or leave ledger_max_size out: it is %s of the volume" . $free (add1 (div (mul $limit 5 $stores) 4294967296)) $share) }}
+{{- end }}
+{{- end }}
+{{- if .Values.backup.enabled }}
+{{- if hasKey ($settings.store | default dict) "max_backup_age" }}
+{{- fail "settings.store.max_backup_age is made from backup.maxAge; use that" }}
+{{- end }}
+{{- if and .Values.backup.s3.kmsKey (not .Values.backup.s3.sse) }}
+{{- fail "backup.s3.kmsKey: has no effect without backup.s3.sse; write sse: aws:kms" }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -249,10 +249,15 @@ topologySpreadConstraints:
 
 {{- /* Resources of the container. A store that lives as long as the pod counts as ephemeral storage: the limit is larger by its size. */}}
 {{- define "retrainer.resources" -}}
-{{- $resources := deepCopy (.Values.resources | default dict) }}
+{{- include "retrainer.resourcesAnd" (list .Values.resources (ternary "" .Values.persistence.size (or .Values.persistence.enabled (not (empty .Values.postgresql.url))))) }}
+{{- end }}
+
+{{- /* "retrainer.resourcesAnd" (list RESOURCES QUANTITY): the resources, with a limit of ephemeral storage that is larger by this quantity. */}}
+{{- define "retrainer.resourcesAnd" -}}
+{{- $resources := deepCopy (first . | default dict) }}
 {{- $limits := get $resources "limits" | default dict }}
-{{- if and (hasKey $limits "ephemeral-storage") (not .Values.persistence.enabled) (not .Values.postgresql.url) }}
-{{- $bytes := add (include "retrainer.bytes" (get $limits "ephemeral-storage")) (include "retrainer.bytes" .Values.persistence.size) }}
+{{- if and (last .) (hasKey $limits "ephemeral-storage") }}
+{{- $bytes := add (include "retrainer.bytes" (get $limits "ephemeral-storage")) (include "retrainer.bytes" (last .)) }}
 {{- $_ := set $limits "ephemeral-storage" (printf "%dMi" (div $bytes 1048576)) }}
 {{- end }}
 {{- with $resources -}}
@@ -261,10 +266,27 @@ resources:
 {{- end }}
 {{- end }}
 
-{{- /* Egress rules for DNS and the API server. A rule without ports would allow all of them, so there is none without ports. */}}
-{{- define "retrainer.clusterEgress" -}}
+{{- /* Egress rule for DNS. */}}
+{{- define "retrainer.dnsEgress" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
   {{- with include "retrainer.to" .Values.networkPolicy.dnsTo }}{{ nindent 2 . }}{{ end }}
+{{- end }}
+
+{{- /* Egress rule for PostgreSQL. */}}
+{{- define "retrainer.postgresqlEgress" -}}
+{{- $ports := list }}
+{{- /* Colons within [] are those of an IPv6 address. */}}
+{{- range regexFindAll "(:|[?&]port=)[0-9]+" (regexReplaceAll "\\[[^]]*\\]" .Values.postgresql.url "") -1 | default (list ":5432") | uniq }}
+{{- $ports = append $ports (dict "port" (regexFind "[0-9]+$" . | int) "protocol" "TCP") }}
+{{- end }}
+- ports:
+    {{- toYaml $ports | nindent 4 }}
+  {{- with include "retrainer.to" .Values.networkPolicy.postgresqlTo }}{{ nindent 2 . }}{{ end }}
+{{- end }}
+
+{{- /* Egress rules for DNS and the API server. A rule without ports would allow all of them, so there is none without ports. */}}
+{{- define "retrainer.clusterEgress" -}}
+{{- include "retrainer.dnsEgress" . }}
 {{- with values (.Values.networkPolicy.apiServerPorts | default dict) }}
 - ports:
     {{- range sortAlpha . | uniq }}
@@ -284,8 +306,11 @@ resources:
 {{- if .Values.postgresql.existingSecret }}{{ $_ := set $store "password" (dict "from_file" "/secrets/postgresql/password") }}{{ end }}
 {{- else if include "retrainer.sizedStore" . }}
 {{- /* A fifth of the volume stays free: for the write-ahead log, for migrations, and so that RetrainerStoreNearlyFull does not fire for ever. */}}
-{{- $_ := set $store "ledger_max_size" (printf "%dMiB" (div (mulf (include "retrainer.bytes" .Values.persistence.size | float64) 0.8 | int64) 1048576 | max 1)) }}
+{{- /* With backups it is three fifths, because a copy of the store is made beside it. */}}
+{{- $share := ternary 0.4 0.8 (.Values.backup.enabled | default false) }}
+{{- $_ := set $store "ledger_max_size" (printf "%dMiB" (div (mulf (include "retrainer.bytes" .Values.persistence.size | float64) $share | int64) 1048576 | max 1)) }}
 {{- end }}
+{{- if .Values.backup.enabled }}{{ $_ := set $store "max_backup_age" .Values.backup.maxAge }}{{ end }}
 {{- $http := dict "host" "0.0.0.0" "port" 8080 "token" (dict "from_file" "/secrets/api/token") }}
 {{- if .Values.tls.existingSecret }}{{ $_ := set $http "tls" (include "retrainer.tls" . | fromJson) }}{{ end }}
 {{- $base := dict "version" 1 "name" (include "retrainer.instance" .) "rules" (list "/etc/retrainer/rules") "engine" $engine "store" $store "http" $http }}
