@@ -12,6 +12,7 @@ from retrainer.api import (
     daemon,
     hooks,
     ledger,
+    log_level,
     problems,
     rules,
     run_logs,
@@ -71,6 +72,7 @@ def _application() -> FastAPI:
     api.include_router(daemon.status_router)
     app.include_router(api)
     app.include_router(daemon.reload_router, dependencies=[token, Depends(check_place)])
+    app.include_router(log_level.router, dependencies=[token, Depends(check_place)])
     app.include_router(daemon.router)
     app.include_router(hooks.router)
     return app

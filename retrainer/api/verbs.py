@@ -37,6 +37,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/store/last-backup",
         "GET /api/v1/status",
         "GET /api/v1/threads",
+        "GET /-/log-level",
         "GET /api/v1/openapi.json",
     ),
     "act": (
@@ -60,6 +61,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "POST /api/v1/store/backup",
         "PUT /api/v1/store/last-backup",
         "POST /-/reload",
+        "PUT /-/log-level",
     ),
 }
 

@@ -78,6 +78,16 @@ class ApiClient:
         with self._answers():
             return self._http.get(where)
 
+    def outside(self, where: str) -> Any:
+        """GET outside of the API: it concerns the replica that answers."""
+        return self._read(self.fetch(where))
+
+    def put(self, where: str, body: Mapping[str, Any]) -> Any:
+        """PUT outside of the API, like `outside`."""
+        with self._answers():
+            response = self._http.put(where, json=body)
+        return self._read(response)
+
     def post(self, *path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
         return self._ask("POST", path, json=body or {}, headers=headers)
 

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("retrainer.cli.rules:resume", "End a pause, and close the rule's circuit breakers."),
     "runs": ("retrainer.cli.runs:runs", "List, show, follow, cancel and retry runs, and print their logs."),
     "status": ("retrainer.cli.status:status", "Show whether the daemon is ready, and what it waits for."),
+    "log-level": ("retrainer.cli.log_level:log_level", "Show or change the level of the daemon's log."),
     "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset partitions."),
     "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count its events."),
     "state": ("retrainer.cli.state:state", "Import when models were last trained, before retrainer was used."),

@@ -127,6 +127,13 @@ class Http(Model):
     """Origins of web pages (`https://console.example.org`) that may send requests. All others are refused."""
 
 
+class Log(Model):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe lines that are written. `retrainer log-level` changes it while the daemon runs."""
+    format: Literal["auto", "json", "text"] = "auto"
+    """`json`; `text`, for people; `auto`: text on a terminal, JSON elsewhere."""
+
+
 class Metrics(Model):
     per_rule: Literal["all", "core", "none"] | None = None
     """Which series each rule has: `all`; `core`, those that the shipped alerts use; `none`. Default: `all` up to 1,000
@@ -186,6 +193,8 @@ class Settings(Model):
     """Where state is stored."""
     http: Http = Http()
     """API, webhooks, metrics and probes."""
+    log: Log = Log()
+    """The daemon's log, on stderr."""
     metrics: Metrics = Metrics()
     """Which series `/metrics` has."""
     manifests: Manifests = ApiManifests()

@@ -27,14 +27,16 @@ STOP_WITHIN = 25.0
 """Seconds that stopping may take. Kubernetes kills the process after 30."""
 
 
-def main(settings_path: str) -> int:
-    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code."""
+def main(settings_path: str, log_level: str | None = None) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads. Return the exit code. ``log_level`` replaces the configured one."""
     gc_tuning.bounded_heaps()
     gc_tuning.take_turns()
-    logs.configure("info", json=None)
+    logs.configure(log_level or "info", json=None)
     stop = threading.Event()
     try:
         settings = load_settings(settings_path)
+        formats = {"auto": None, "json": True, "text": False}
+        logs.configure(log_level or settings.log.level, formats[settings.log.format])
         check_bind(settings)
         daemon = build(settings, Path(settings_path).resolve().parent)
     except (StoreError, ConfigErrors, ValueError) as error:

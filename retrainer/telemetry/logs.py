@@ -15,14 +15,14 @@ from retrainer.telemetry.secrets import SECRETS
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
-# On INFO these log what only their own developers need; on DEBUG the kubernetes client would log whole responses.
+# On INFO these log what only their own developers need. On DEBUG libraries log whole requests and responses, secrets
+# included, and on INFO sqlalchemy logs the values of each statement; so neither is written at any level of ours.
 LIBRARIES = (
     "alembic",
     "apscheduler",
     "botocore",
     "httpx",
     "kubernetes",
-    "sqlalchemy",
     "urllib3",
     "uvicorn",
     "uvicorn.access",
@@ -31,29 +31,52 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def configure(level: str, json: bool | None = None, stream: TextIO | None = None) -> None:
-    """Log everything at `level` (debug, info, warning, error) and above to `stream`, or to the current stderr.
+    """Log our own lines at `level` (debug, info, warning, error) and above to `stream`, or to the current stderr.
 
     ``json`` None means JSON unless that is a terminal. If called again, the last call applies. A server that has its
     own logging configuration (uvicorn) must be told not to use it. Raise ValueError for another level.
     """
     if level not in LEVELS:
         raise ValueError(f"no such log level: {level!r}; choose one of {', '.join(LEVELS)}")
+    _levels.clear()
     terminal = (stream or sys.stderr).isatty()
     as_json = not terminal if json is None else json
     _replace_handler(_Handler(stream, _formatter(as_json=as_json, colors=terminal and "NO_COLOR" not in os.environ)))
-    logging.getLogger().setLevel(LEVELS[level])
-    _quieten_libraries(LEVELS[level])
     logging.captureWarnings(True)
+    _set(level)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             *_common(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=_logger,
         cache_logger_on_first_use=False,
     )
+
+
+_levels: list[str] = []
+"""The level as configured, then the current one."""
+
+
+def current_levels() -> tuple[str, str]:
+    """Return the current level, and that of the configuration."""
+    return (_levels[-1], _levels[0]) if _levels else ("info", "info")
+
+
+def change_level(to: str | None) -> None:
+    """Log at another level from now on, in all threads; None means that of the configuration."""
+    if to is not None and to not in LEVELS:
+        raise ValueError(f"no such log level: {to!r}; choose one of {', '.join(LEVELS)}")
+    _set(to or current_levels()[1])
+
+
+def _set(to: str) -> None:
+    _levels[:] = [_levels[0] if _levels else to, to]
+    logging.getLogger().setLevel(max(logging.INFO, LEVELS[to]))
+    logging.getLogger("retrainer").setLevel(LEVELS[to])
+    _quieten_libraries(LEVELS[to])
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[to]))
 
 
 class _Handler(logging.StreamHandler[TextIO]):
@@ -82,6 +105,7 @@ def _quieten_libraries(level: int) -> None:
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.INFO if level == logging.DEBUG else logging.WARNING)
+    logging.getLogger("sqlalchemy").setLevel(logging.WARNING)
 
 
 def _logger(*_args: Any) -> logging.Logger:

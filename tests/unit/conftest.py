@@ -30,6 +30,7 @@ def logging_as_before() -> Iterator[None]:
     level, handlers = root.level, list(root.handlers)
     yield
     root.setLevel(level)
+    logging.getLogger("retrainer").setLevel(logging.NOTSET)
     root.handlers[:] = handlers
     logging.captureWarnings(False)
     structlog.reset_defaults()

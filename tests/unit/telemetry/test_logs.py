@@ -117,6 +117,34 @@ def test_debug_never_lets_the_kubernetes_client_print_answers() -> None:
     assert [line["event"] for line in lines(stream)] == ["rule.hold"]
 
 
+@pytest.mark.parametrize(
+    "library", ["kubernetes.client.rest", "httpcore.http11", "botocore.auth", "sqlalchemy.engine.Engine", "kafka.conn"]
+)
+def test_debug_is_for_our_own_lines(library: str) -> None:
+    stream = io.StringIO()
+    logs.configure("debug", json=True, stream=stream)
+    logging.getLogger(library).debug("Authorization: everything")
+    logging.getLogger("sqlalchemy.engine.Engine").info("INSERT everything")
+    assert lines(stream) == []
+
+
+def test_the_level_changes_for_loggers_that_are_in_use(out: io.StringIO) -> None:
+    log = structlog.get_logger()
+    log.debug("before")
+    logs.change_level("debug")
+    log.debug("during")
+    assert logs.current_levels() == ("debug", "info")
+    logs.change_level("error")
+    log.warning("less")
+    logs.change_level(None)
+    log.debug("after")
+    log.info("as configured")
+    assert [line["event"] for line in lines(out)] == ["during", "as configured"]
+    with pytest.raises(ValueError, match="debug, info, warning, error"):
+        logs.change_level("loud")
+    assert logs.current_levels() == ("info", "info")
+
+
 def test_warnings_become_lines(out: io.StringIO) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")

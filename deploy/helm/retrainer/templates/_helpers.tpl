@@ -313,7 +313,7 @@ resources:
 {{- if .Values.backup.enabled }}{{ $_ := set $store "max_backup_age" .Values.backup.maxAge }}{{ end }}
 {{- $http := dict "host" "0.0.0.0" "port" 8080 "token" (dict "from_file" "/secrets/api/token") }}
 {{- if .Values.tls.existingSecret }}{{ $_ := set $http "tls" (include "retrainer.tls" . | fromJson) }}{{ end }}
-{{- $base := dict "version" 1 "name" (include "retrainer.instance" .) "rules" (list "/etc/retrainer/rules") "engine" $engine "store" $store "http" $http }}
+{{- $base := dict "version" 1 "name" (include "retrainer.instance" .) "rules" (list "/etc/retrainer/rules") "engine" $engine "store" $store "http" $http "log" .Values.log }}
 {{- with include "retrainer.ruleNamespaces" . | fromJsonArray }}{{ $_ := set $base "config_maps" (dict "namespaces" .) }}{{ end }}
 {{- mergeOverwrite $base (deepCopy (.Values.settings | default dict)) | toJson }}
 {{- end }}
