@@ -82,7 +82,7 @@ class ApiClient:
         """GET outside of the API: it concerns the replica that answers."""
         return self._read(self.fetch(where))
 
-    def put(self, where: str, body: Mapping[str, Any]) -> Any:
+    def change(self, where: str, body: Mapping[str, Any]) -> Any:
         """PUT outside of the API, like `outside`."""
         with self._answers():
             response = self._http.put(where, json=body)

@@ -24,6 +24,6 @@ def log_level(session: Session, level: str | None) -> None:
     if level is None:
         answer = session.client.outside(WHERE)
     else:
-        answer = session.client.put(WHERE, {"level": None if level == "configured" else level})
+        answer = session.client.change(WHERE, {"level": None if level == "configured" else level})
     facts = {"level": answer["level"], "configured": answer["configured"]}
     session.print(answer, lambda console: show.facts(console, facts))
