@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test coverage lint audit test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean mutate-alerts
+.PHONY: help setup demo test coverage lint audit test-api test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean mutate-alerts
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -14,6 +14,7 @@ help:
 	@echo "make coverage          the same tests, with the branches of retrainer/ that they take: a line for each folder, and dist/coverage/index.html"
 	@echo "make lint              ruff, mypy, import-linter"
 	@echo "make audit             shellcheck, hadolint, checkov, deptry, codespell and pyroma, with their exceptions in deploy/audit (Go)"
+	@echo "make test-api          schemathesis asks a running daemon everything that openapi.json describes (EXAMPLES=10 made-up requests of each operation; SEED=n)"
 	@echo "make test-integration  the tests on real Kafka, MinIO, PostgreSQL, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
@@ -55,6 +56,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+EXAMPLES ?= 10
+test-api: setup
+	EXAMPLES=$(EXAMPLES) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/api $(ARGS)
 
 test-integration: setup
 	tests/integration/run $(ARGS)

@@ -45,7 +45,7 @@ _MEANING = {
     503: "Not now: send it again after `Retry-After` seconds",
     507: "Too little space on the volume of the store",
 }
-_OF_ALL, _OF_READERS, _OF_CHANGES = (421,), (401, 403, 503), (400, 401, 403, 408, 413, 415, 503)
+_OF_ALL, _OF_READERS, _OF_CHANGES = (421,), (401, 403, 429, 503), (400, 401, 403, 408, 413, 415, 429, 503)
 _HEADERS = {
     401: {"WWW-Authenticate": "How to authenticate"},
     405: {"Allow": "The methods of this path"},
@@ -53,6 +53,14 @@ _HEADERS = {
 }
 _PAGE = re.compile(r"Page_(\w+?)_(?=\")")
 """The name that pydantic gives to `Page[Run]`."""
+_LISTED = {
+    "rule": ("list_rules", "name"),
+    "run": ("list_runs", "id"),
+    "source": ("list_sources", "name"),
+    "seq": ("list_events", "seq"),
+    "number": ("list_dead_letters", "id"),
+}
+"""For each parameter of paths: which list has its values, and in which field."""
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
 
@@ -85,6 +93,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas |= models_json_schema([(Problem, "serialization")], ref_template=_REF)[1]["$defs"]
     for path, method, operation in _operations(described):
         _complete(path, method, operation)
+    _link(described)
     named: dict[str, Any] = orjson.loads(_PAGE.sub(r"\1Page", orjson.dumps(described).decode()))
     return named
 
@@ -113,6 +122,18 @@ def _only_the_model(schema: dict[str, Any]) -> None:
     """FastAPI describes streams as text, also where there is a model."""
     if "$ref" in schema:
         schema.pop("type", None)
+
+
+def _link(described: dict[str, Any]) -> None:
+    """Say which lists have what the paths of other operations name."""
+    operations = {operation["operationId"]: (path, operation) for path, _, operation in _operations(described)}
+    for parameter, (listing, field) in _LISTED.items():
+        links = {
+            name: {"operationId": name, "parameters": {parameter: f"$response.body#/items/0/{field}"}}
+            for name, (path, _) in operations.items()
+            if f"{{{parameter}}}" in path
+        }
+        operations[listing][1]["responses"]["200"]["links"] = links
 
 
 def _statuses(path: str, method: str) -> tuple[int, ...]:

@@ -84,6 +84,7 @@ class SqliteFile:
 
     def trouble(self) -> str:
         """Return why the file at the path is not the opened one, or an empty string. Takes a few microseconds."""
+        before = self._size  # read first: another thread may see the file grow, and record that, meanwhile
         mine = os.fstat(self.descriptor)
         there = _identity(self.path)
         if there is None:
@@ -94,13 +95,13 @@ class SqliteFile:
         for side, known in self._sides.items():
             if _identity(f"{self.path}{side}") != known:
                 return f"{self.path}{side}: was removed or replaced under the running daemon; restart it"
-        return self._overwritten(mine.st_size)
+        return self._overwritten(mine.st_size, before)
 
-    def _overwritten(self, size: int) -> str:
+    def _overwritten(self, size: int, before: int) -> str:
         header = os.pread(self.descriptor, _HEADER, 0)
         same = not self._header or (header[_FORMAT] == self._header[_FORMAT] and header[_MARK] in self._marks)
         # A VACUUM by another process also shortens the file; the header then has the new length.
-        if same and (size >= self._size or size >= _length(header)):
+        if same and (size >= before or size >= _length(header)):
             self._size = size
             return ""
         return (

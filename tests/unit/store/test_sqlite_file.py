@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from structlog.testing import capture_logs
 
 from retrainer.store import examine as examine_module
-from retrainer.store import queries
+from retrainer.store import queries, sqlite_file
 from retrainer.store import rescue as rescue_module
 from retrainer.store import tables as t
 from retrainer.store.base import StoreBrokenError, StoreError
@@ -201,6 +201,24 @@ def test_what_others_may_do_to_a_whole_store_is_no_damage(path: Path, statements
     store.close()
 
 
+def test_a_file_that_grows_while_two_threads_examine_it_is_no_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(path)
+    identity = sqlite_file._identity
+
+    def grown_and_examined_meanwhile(of: Path | str) -> object:
+        monkeypatch.setattr(sqlite_file, "_identity", identity)
+        _fill(store)
+        run(path, CHECKPOINT)
+        assert store.trouble() == "", "the other thread"
+        return identity(of)
+
+    monkeypatch.setattr(sqlite_file, "_identity", grown_and_examined_meanwhile)
+    assert store.trouble() == ""
+    store.close()
+
+
 def test_a_migration_that_a_reader_keeps_in_the_log_is_no_damage_later(path: Path) -> None:
     SqliteStore.open(path).close()
     run(path, "PRAGMA application_id = 0", CHECKPOINT)  # as an older release leaves it
@@ -381,10 +399,14 @@ def test_a_log_without_its_database_is_not_thrown_away(path: Path) -> None:
 
 def _filled(path: Path) -> None:
     store = SqliteStore.open(path)
+    _fill(store)
+    store.close()
+
+
+def _fill(store: SqliteStore) -> None:
     with store.write() as conn:
         rows = [{"name": f"n{n}", "value": "v" * 400} for n in range(300)]
         conn.execute(insert(t.meta), rows)
-    store.close()
 
 
 def _overwritten(path: Path, table: str) -> None:

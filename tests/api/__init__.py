@@ -1,0 +1,1 @@
+"""The API of a running daemon, asked by schemathesis for everything that openapi.json describes."""
