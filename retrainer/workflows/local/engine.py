@@ -38,10 +38,11 @@ from retrainer.workflows.base import (
 )
 from retrainer.workflows.local import isolation, run_folder, templates
 from retrainer.workflows.local.log import newest
+from retrainer.workflows.local.references import resolved
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.local.runners import Runners
+from retrainer.workflows.local.sections import inputs, parameters
 from retrainer.workflows.local.tags import scalar
-from retrainer.workflows.local.template import inputs, parameters, unsupported
 from retrainer.workflows.manifest import RUN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class LocalEngine:
         metadata = manifest["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         folder = self._folder(namespace, name)
-        spec = self._resolved(manifest["spec"], namespace)
+        spec, libraries = resolved(manifest["spec"], self._finder(namespace))
         workflow = {
             "instance": self._instance,
             "namespace": namespace,
@@ -104,6 +105,7 @@ class LocalEngine:
             "isolate": self._isolate,
             "parameters": _arguments(spec, manifest["spec"].get("arguments") or {}),
             "spec": spec,
+            "libraries": libraries,
         }
         try:
             self._claim(folder, workflow)
@@ -149,10 +151,12 @@ class LocalEngine:
             kept = f"the folders of the last {KEPT_RUNS} ended runs are kept"
             raise NoOutput(f"there is no folder {folder}: {kept}", code="not_found")
         steps = run_folder.steps(folder)
-        chosen = [step for step in steps if query.selects(step.name)]
+        names = run_folder.step_names(folder)
+        named = [(names.get(step.name, step.name), step) for step in steps]
+        chosen = [(node, step) for node, step in named if query.selects(node)]
         if not chosen:
-            raise NoOutput(no_step(name, query, [step.name for step in steps]), code="no_step")
-        return (newest(step, query) for step in chosen)
+            raise NoOutput(no_step(name, query, [node for node, _ in named]), code="no_step")
+        return (newest(node, step, query) for node, step in chosen)
 
     @property
     def trouble(self) -> str:
@@ -216,22 +220,15 @@ class LocalEngine:
                 )
         return self._runs / namespace / name
 
-    def _resolved(self, spec: Mapping[str, Any], namespace: str) -> dict[str, Any]:
-        reference = spec.get("workflowTemplateRef")
-        if reference is None:
-            whole = dict(spec)
-        else:
+    def _finder(self, namespace: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any] | None]:
+        """Return a function that returns the spec of a WorkflowTemplate that a reference means."""
+
+        def find(reference: Mapping[str, Any]) -> Mapping[str, Any] | None:
             cluster = bool(reference.get("clusterScope"))
             found = templates.find(self._templates, reference["name"], namespace, cluster=cluster)
-            if found is None:
-                kind = "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
-                raise Refused(f"there is no {kind} {reference['name']!r} in {self._templates}", code="not_found")
-            whole = dict(found.get("spec") or {})
-        if "activeDeadlineSeconds" in spec:
-            whole["activeDeadlineSeconds"] = spec["activeDeadlineSeconds"]
-        if problems := unsupported({"spec": whole}):
-            raise Refused("; ".join(f"{path}: {why}" for path, why in problems), code="unsupported")
-        return whole
+            return None if found is None else found.get("spec") or {}
+
+        return find
 
     def _claim(self, folder: Path, workflow: Mapping[str, Any]) -> None:
         # A rename makes the whole folder appear at once. It fails if the target is not empty.

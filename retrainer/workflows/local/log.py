@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LOG_LIMIT = 8 * 1024**2
 """Bytes of a log. Then it is renamed to `log.1`, replacing the previous one."""
+RESULT_LIMIT = 256 * 1024
+"""Bytes of `outputs.result`."""
 _CUT = b"(what a step wrote before is in log.1 as far as it is kept)\n"
 _TAIL = 4096  # bytes of a log that are searched for the reason of a failure
 _LONGEST = 1000
@@ -51,8 +53,32 @@ class StepLog:
             self._file = os.open(self._path, _FLAGS, 0o644)
 
 
-def newest(folder: Path, query: OutputQuery) -> StepOutput:
-    """Return the last lines of the log of the step in `folder`, and of its predecessor. The name is the folder's."""
+class StepResult:
+    """The beginning of a step's standard output, as far as Argo keeps it for `outputs.result`. Raises nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = -1
+        self._left = RESULT_LIMIT
+        with suppress(OSError):
+            self._file = os.open(folder / "result", _FLAGS, 0o644)
+
+    def write(self, data: bytes) -> None:
+        with suppress(OSError):
+            self._left -= os.write(self._file, data[: self._left])
+
+
+def result_in(folder: Path) -> str | None:
+    """Return the standard output of a step without one line end at its end; None if it was not kept."""
+    try:
+        with open_regular(folder / "result") as file:
+            text = file.read(RESULT_LIMIT).decode(errors="replace")
+    except OSError:
+        return None
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").removesuffix("\n")
+
+
+def newest(name: str, folder: Path, query: OutputQuery) -> StepOutput:
+    """Return the last lines of the log of the step in `folder`, and of its predecessor, under a name."""
     text = _end(folder / "log", OUTPUT_LIMIT + 1).removeprefix(_CUT)
     if len(text) <= OUTPUT_LIMIT:
         text = _end(folder / "log.1", OUTPUT_LIMIT + 1 - len(text)) + text
@@ -60,7 +86,7 @@ def newest(folder: Path, query: OutputQuery) -> StepOutput:
     if left_out:
         text = text.partition(b"\n")[2]  # the first line may be incomplete
     lines = text.removesuffix(b"\n").split(b"\n")
-    return StepOutput(folder.name, b"\n".join(lines[-query.tail :]), left_out or len(lines) > query.tail)
+    return StepOutput(name, b"\n".join(lines[-query.tail :]), left_out or len(lines) > query.tail)
 
 
 def _end(path: Path, size: int) -> bytes:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Pod:
     """``values``: what the tags of the template stand for. ``artifacts``: the input artifacts by their names.
 
-    ``folder`` is its own: `log`, and its files.
+    ``folder`` is its own: `log`, and its files. ``limit``: the seconds that it may take; None without a bound.
+    ``on_exit``: it is started although the run is to end. ``keeps_output``: its standard output is wanted.
     """
 
     name: str
@@ -22,3 +23,6 @@ class Pod:
     values: Mapping[str, str]
     folder: Path
     artifacts: Mapping[str, Any] = field(default_factory=dict)
+    limit: float | None = None
+    on_exit: bool = False
+    keeps_output: bool = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from retrainer.workflows.local.node import Ended
+from retrainer.workflows.local.node import Ended, Outputs
 from retrainer.workflows.local.outputs import BadOutputError
 from retrainer.workflows.local.processes import PATIENCE, end_all
 from retrainer.workflows.local.run_folder import word
@@ -28,6 +29,8 @@ POLL = 0.05
 """Seconds between two checks of the steps."""
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL when a run is stopped or exceeds its deadline."""
+EXIT_TIME = 30.0
+"""Seconds after the stop of a run that its exit handlers may take: the daemon kills a runner that takes a minute."""
 UNANSWERED = PATIENCE + 5.0
 """Seconds from SIGKILL until a supervisor that does not report is killed as well."""
 
@@ -51,6 +54,7 @@ class Pods:
         self._deadline = deadline
         self._clock = clock
         self._started = clock.monotonic()
+        self._ended_at = 0.0
         self._running: set[LocalStep] = set()
         self._interrupted: End | None = None
 
@@ -58,14 +62,9 @@ class Pods:
         """Handle a signal: its sender wants the processes of this machine to end."""
         self._interrupted = End("Error", f"the runner was stopped by {signal.Signals(number).name}")
 
-    async def watch(self) -> None:
-        """Look again and again whether the run has to end, until it has."""
-        while not self._ending():  # noqa: ASYNC110 - it looks at a file
-            await asyncio.sleep(POLL)
-
     async def run(self, pod: Pod) -> Ended:
         """Execute one pod. Return how it ended."""
-        if end := self._ending():
+        if (end := self._ending()) and not self._may_run(pod):
             return Ended(end.phase, end.message)
         try:
             step = LocalStep(pod, StepFiles(pod, self._machine))
@@ -73,13 +72,23 @@ class Pods:
         except (OSError, ValueError) as error:
             return _not_started(pod.name, str(error))
         self._running.add(step)
-        result = await self._result(step)
+        result, late = await self._result(step, pod)
         self._running.discard(step)
         if result.left or result.error == UNWATCHED:  # descendants of the supervisor are ours now
             end_all(frozenset(other.supervisor for other in self._running))
         if result.left:
             sys.stderr.write(f"{step.name}: {result.left} of the processes that it started could not be ended\n")
+        if late and result.code:
+            return Ended("Failed", f"{pod.name}: took longer than its bound of {pod.limit:g} s")
         return _ended(step, result)
+
+    def is_ending(self) -> bool:
+        """Return whether no further node may start, but for exit handlers."""
+        return self._ending() is not None
+
+    def allows_exit(self) -> bool:
+        """Return whether an exit handler may run: always but after Terminate, or if this machine shuts down."""
+        return self.end is None or (self.end.phase == "Failed" and not self._terminated())
 
     def kill(self) -> None:
         """Kill the steps with all their processes. Return once they have ended, or if they cannot be ended."""
@@ -94,7 +103,8 @@ class Pods:
         end_all()
 
     def _ending(self) -> End | None:
-        self.end = self.end or self._requested_end()
+        if self.end is None and (end := self._requested_end()):
+            self.end, self._ended_at = end, self._clock.monotonic()
         return self.end
 
     def _requested_end(self) -> End | None:
@@ -104,12 +114,22 @@ class Pods:
             return End("Failed", f"took longer than its activeDeadlineSeconds of {self._deadline} s")
         return self._interrupted
 
-    async def _result(self, step: LocalStep) -> Result:
+    def _may_run(self, pod: Pod) -> bool:
+        """Return whether a pod may run although the run is to end."""
+        if not pod.on_exit or self._interrupted or not self.allows_exit():
+            return False
+        stopped = self.end is not None and self.end.stopped
+        return not stopped or self._clock.monotonic() - self._ended_at < EXIT_TIME
+
+    async def _result(self, step: LocalStep, pod: Pod) -> tuple[Result, bool]:
+        """Wait for a step. Return how it ended, and whether it took longer than its bound."""
+        until = math.inf if pod.limit is None else self._clock.monotonic() + pod.limit
         while (result := step.ended()) is None:
-            if self.end:
-                return await self._stop(step)
+            late = self._clock.monotonic() >= until
+            if late or (self._ending() and not self._may_run(pod)):
+                return await self._stop(step), late
             await asyncio.sleep(POLL)
-        return result
+        return result, False
 
     async def _stop(self, step: LocalStep) -> Result:
         """Signal the step to end, wait for a grace period, then kill it."""
@@ -142,9 +162,10 @@ def _ended(step: LocalStep, result: Result) -> Ended:
     if result.code is None:
         why = result.error
         return Ended("Error", f"{step.name}: {UNWATCHED}") if why == UNWATCHED else _not_started(step.name, why)
+    left = Outputs(exit_code=result.code, result=step.result())
     if result.code:
         how = f"exit code {result.code}" if result.code > 0 else f"killed by {signal.Signals(-result.code).name}"
-        return Ended("Failed", f"{step.name}: {how}: {step.last_words()}".rstrip(": "))
+        return Ended("Failed", f"{step.name}: {how}: {step.last_words()}".rstrip(": "), left)
     try:
         return Ended("Succeeded", outputs=step.outputs())
     except BadOutputError as error:

@@ -5,6 +5,7 @@ workflow.json    the resolved workflow; the folder appears under its final name 
 lock             locked by the runner while it lives
 started.json     written once, by the one runner that executes; a runner that finds it does not execute
 progress         "2/3": completed steps
+nodes.json       the nodes of the run with their phases, as far as they have started
 stop             Stop or Terminate: the stop request
 exit.json        how the run ended; written under the lock, atomically
 released         the run is not needed any more; its folder may be removed
@@ -112,6 +113,16 @@ def steps(folder: Path) -> list[Path]:
     """Return the folders of the steps that have started, in the order of their last output."""
     found = [log.parent for log in folder.glob("tasks/*/log") if not log.parent.is_symlink()]
     return sorted(found, key=lambda step: (modified(step / "log"), step.name))
+
+
+def step_names(folder: Path) -> dict[str, str]:
+    """Return the names of the nodes by the names of their folders, as far as they are known."""
+    try:
+        nodes = (read(folder / "nodes.json") or {}).get("nodes")
+    except (OSError, ValueError):
+        return {}
+    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return {str(node.get("folder")): str(node.get("name")) for node in known}
 
 
 def modified(path: Path) -> float:

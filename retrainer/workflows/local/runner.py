@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.util.clock import Clock, SystemClock
 from retrainer.workflows.local import file_view
-from retrainer.workflows.local.graph import Graph
+from retrainer.workflows.local.graph import Graph, Surroundings
 from retrainer.workflows.local.isolation import adopt_orphans, confine
 from retrainer.workflows.local.node import Ended
+from retrainer.workflows.local.nodes import Nodes
 from retrainer.workflows.local.pods import Pods
 from retrainer.workflows.local.run_folder import finish, locked, read, write
 from retrainer.workflows.local.step_files import Machine
@@ -33,15 +34,38 @@ if TYPE_CHECKING:
 _MEMORY_UNIT = 100 * 1024**2  # Argo counts memory in units of 100 MiB times seconds
 
 
-async def run(graph: Graph, pods: Pods) -> Ended:
-    """Execute the graph. Return its end, or why it had to end before."""
-    watching = asyncio.ensure_future(pods.watch())
+NODES_EVERY = 0.25
+"""Seconds between two times that the nodes are written down."""
+
+
+async def run(folder: Path, workflow: Mapping[str, Any], pods: Pods, clock: Clock) -> Ended:
+    """Execute the graph of a run, and its exit handler. Return its end, or why it had to end before."""
+    nodes, began = Nodes(clock), clock.monotonic()
+    graph = Graph(workflow, nodes, Surroundings(folder, pods.run, pods.is_ending, clock))
+    noting = asyncio.ensure_future(_note(folder, nodes))
     try:
         ended = await graph.run()
+        if pods.end:
+            ended = Ended(pods.end.phase, pods.end.message)
+        if pods.allows_exit():
+            ended = await graph.run_exit(ended, clock.monotonic() - began)
     finally:
-        watching.cancel()
+        noting.cancel()
         pods.kill()
-    return Ended(pods.end.phase, pods.end.message) if pods.end else ended
+        write_nodes(folder, nodes)
+    return ended
+
+
+async def _note(folder: Path, nodes: Nodes) -> None:
+    while True:
+        if nodes.changed:
+            write_nodes(folder, nodes)
+        await asyncio.sleep(NODES_EVERY)
+
+
+def write_nodes(folder: Path, nodes: Nodes) -> None:
+    write(folder / "nodes.json", json.dumps({"nodes": nodes.described()}))
+    write(folder / "progress", f"{nodes.done}/{nodes.total}")
 
 
 def resources(elapsed: float) -> dict[str, float]:
@@ -70,7 +94,7 @@ def execute(folder: Path, clock: Clock) -> None:
         pods = Pods(machine, workflow["spec"].get("activeDeadlineSeconds"), clock)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, pods.interrupt)
-        ended = _graph_end(folder, workflow, pods)
+        ended = _end(folder, workflow, pods, clock)
         used = resources(clock.monotonic() - began)
         stopped = pods.end is not None and pods.end.stopped
         outputs = dict(ended.outputs.parameters) if ended.phase == "Succeeded" else {}
@@ -78,12 +102,9 @@ def execute(folder: Path, clock: Clock) -> None:
         finish(folder, {**outcome, "finishedAt": clock.now(), "resourcesDuration": used})
 
 
-def _graph_end(folder: Path, workflow: Mapping[str, Any], pods: Pods) -> Ended:
-    def report(done: int, total: int) -> None:
-        write(folder / "progress", f"{done}/{total}")
-
+def _end(folder: Path, workflow: Mapping[str, Any], pods: Pods, clock: Clock) -> Ended:
     try:
-        return asyncio.run(run(Graph(workflow, folder, pods.run, report), pods))
+        return asyncio.run(run(folder, workflow, pods, clock))
     except Exception as error:  # noqa: BLE001 - whatever it was, the end of the run must be recorded
         traceback.print_exc()
         return Ended("Error", f"the runner failed: {type(error).__name__}: {error}")

@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.isolation import KEPT
-from retrainer.workflows.local.log import last_words
+from retrainer.workflows.local.log import last_words, result_in
 from retrainer.workflows.local.run_folder import FOLDER_VARIABLE
 from retrainer.workflows.local.step_supervisor import KILL, TERMINATE, Command, Result, result, supervise
 
@@ -43,8 +44,14 @@ class LocalStep:
         self._files.prepare()
         what = self._pod.template.get("container") or self._pod.template["script"]
         where = self._files.text(what["workingDir"]) if "workingDir" in what else machine.workdir
-        view = self._files.view(where)
-        command = Command(self._command(what), self._environment(what, machine.run), where, self._pod.folder, view)
+        command = Command(
+            self._command(what),
+            self._environment(what, machine.run),
+            where,
+            self._pod.folder,
+            self._files.view(where),
+            self._pod.keeps_output,
+        )
         self.supervisor, self._orders, self._report = supervise(command)
 
     def ended(self) -> Result | None:
@@ -72,7 +79,11 @@ class LocalStep:
 
     def outputs(self) -> Outputs:
         """Return what the step left. Raise BadOutputError that names the invalid part."""
-        return self._files.collect()
+        return replace(self._files.collect(), result=self.result(), exit_code=0)
+
+    def result(self) -> str | None:
+        """Return the standard output, if it is kept."""
+        return result_in(self._pod.folder) if self._pod.keeps_output else None
 
     def _command(self, what: Mapping[str, Any]) -> list[str]:
         command = [self._files.text(part) for part in what["command"]]

@@ -15,8 +15,8 @@ from retrainer.workflows.local.file_view import FileView
 from retrainer.workflows.local.node import Outputs
 from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output
 from retrainer.workflows.local.places import Places, clean, followed, within
+from retrainer.workflows.local.sections import artifacts, parameters
 from retrainer.workflows.local.tags import scalar, substitute
-from retrainer.workflows.local.template import parameters
 from retrainer.workflows.local.volumes import folders
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class StepFiles:
     def __init__(self, pod: Pod, machine: Machine) -> None:
         self._pod = pod
         self._machine = machine
-        self._inputs = _artifacts(pod.template, "inputs")
-        self._outputs = _artifacts(pod.template, "outputs")
+        self._inputs = artifacts(pod.template, "inputs")
+        self._outputs = artifacts(pod.template, "outputs")
         self._allowance = Allowance()
         own = folders(pod.template, machine.shared_volumes, machine.run, pod.folder)
         outer = {_TMP: pod.folder / "tmp"} | own
@@ -179,7 +179,3 @@ def _first_missing(path: str) -> str:
     """Return the first part of a path that this machine does not have; the path itself if it has all."""
     parts = [str(one) for one in (*reversed(PurePosixPath(path).parents), path)]
     return next((one for one in parts if not os.path.lexists(one)), path)
-
-
-def _artifacts(template: Mapping[str, Any], section: str) -> Sequence[Mapping[str, Any]]:
-    return (template.get(section) or {}).get("artifacts") or ()

@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 
 from retrainer.workflows.local.file_view import enter
 from retrainer.workflows.local.isolation import adopt_orphans
-from retrainer.workflows.local.log import StepLog
+from retrainer.workflows.local.log import StepLog, StepResult
 from retrainer.workflows.local.processes import end_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from retrainer.workflows.local.file_view import FileView
+
+    Sink = Callable[[bytes], None]
 
 TERMINATE, KILL = b"T", b"K"
 _CHUNK = 65536
@@ -35,13 +37,17 @@ _WAKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The program of a step, its environment and working directory. Its log goes into `folder`."""
+    """The program of a step, its environment and working directory. Its log goes into `folder`.
+
+    ``keeps_output``: the beginning of its standard output is kept there too, in `result`.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
     workdir: str
     folder: Path
     view: FileView | None = None
+    keeps_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +111,21 @@ class _Supervisor:
         adopt_orphans()
         woken = self._listen()
         log = StepLog(self._command.folder)
-        output, theirs = os.pipe()
-        os.set_blocking(output, False)
+        outputs = {_pipe(): [log.write]}
+        if self._command.keeps_output:  # standard output through a pipe of its own, which keeps it apart from errors
+            outputs = {_pipe(): [log.write, StepResult(self._command.folder).write], **outputs}
+        theirs = [theirs for _, theirs in outputs]
         try:
-            self._process = self._start(theirs)
+            self._process = self._start(theirs[0], theirs[-1])
         except (OSError, ValueError) as error:
             return Result(error=str(error))
-        os.close(theirs)
-        self._watch(output, woken, log)
+        for descriptor in theirs:
+            os.close(descriptor)
+        sinks = {ours: into for (ours, _), into in outputs.items()}
+        self._watch(sinks, woken)
         left = self._end_all()
-        for _ in range(_DRAIN):
-            if not _copy(output, log):
-                break
+        for output, into in sinks.items():
+            _drain(output, into)
         return Result(code=self._code, left=left)
 
     @staticmethod
@@ -130,7 +139,7 @@ class _Supervisor:
             signal.signal(number, lambda *_: None)
         return woken
 
-    def _start(self, output: int) -> subprocess.Popen[bytes]:
+    def _start(self, output: int, errors: int) -> subprocess.Popen[bytes]:
         view, reason = self._command.view, os.pipe()
         try:
             return subprocess.Popen(  # noqa: S603 - its purpose is to run the template's command
@@ -139,7 +148,7 @@ class _Supervisor:
                 cwd=None if view else self._command.workdir,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 process_group=0,
                 preexec_fn=_entering(view, reason[1]) if view else None,  # noqa: PLW1509 - it has one thread
             )
@@ -149,15 +158,16 @@ class _Supervisor:
             for descriptor in reason:
                 os.close(descriptor)
 
-    def _watch(self, output: int, woken: int, log: StepLog) -> None:
+    def _watch(self, outputs: Mapping[int, Sequence[Sink]], woken: int) -> None:
         """Return once the step's main process has ended, or is to be killed."""
         poll = select.poll()
-        for descriptor in (output, woken, self._orders):
+        for descriptor in (*outputs, woken, self._orders):
             poll.register(descriptor, select.POLLIN)
         while self._code is None:
             ready = {descriptor for descriptor, _ in poll.poll()}
-            if output in ready and _copy(output, log) == b"":
-                poll.unregister(output)  # all writers have closed it
+            for output in ready & outputs.keys():
+                if _copy(output, outputs[output]) == b"":
+                    poll.unregister(output)  # all writers have closed it
             if woken in ready:
                 os.read(woken, _CHUNK)
             if self._orders in ready and not self._obey():
@@ -213,11 +223,24 @@ def _entering(view: FileView, reason: int) -> Callable[[], None]:
     return entering
 
 
-def _copy(output: int, log: StepLog) -> bytes | None:
+def _pipe() -> tuple[int, int]:
+    output, theirs = os.pipe()
+    os.set_blocking(output, False)
+    return output, theirs
+
+
+def _drain(output: int, sinks: Sequence[Sink]) -> None:
+    for _ in range(_DRAIN):
+        if not _copy(output, sinks):
+            return
+
+
+def _copy(output: int, sinks: Sequence[Sink]) -> bytes | None:
     """Copy one chunk of the step's output. Return None if there is none yet, empty at the end of all writers."""
     try:
         data = os.read(output, _CHUNK)
     except BlockingIOError:
         return None
-    log.write(data)
+    for write in sinks:
+        write(data)
     return data

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from retrainer.workflows.local.expression import parse
+from retrainer.workflows.local.expression_functions import ExpressionError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,13 +51,52 @@ def unclosed(value: object) -> bool:
     return any(text.find(_OPEN, max((tag.end for tag in _each(text)), default=0)) >= 0 for text in _texts(value))
 
 
+class TagError(ValueError):
+    """A tag has no value. The message names it."""
+
+
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """Replace tags by values, in one pass: tags within a value stay as they are. Raise KeyError for an unknown tag."""
+    """Replace tags by values, in one pass: tags within a value stay as they are. Raise TagError for one without value.
+
+    `{{=…}}` is an expression over the values.
+    """
     parts, at = [], 0
     for tag in _each(text):
-        parts += [text[at : tag.start], values[tag.name]]
+        parts += [text[at : tag.start], _value(tag.name, values)]
         at = tag.end
     return "".join((*parts, text[at:]))
+
+
+def _value(tag: str, values: Mapping[str, str]) -> str:
+    if not tag.startswith("="):
+        if tag not in values:
+            raise TagError(f"{{{{{tag}}}}} has no value")
+        return values[tag]
+    try:
+        return text_of(evaluate(tag[1:], values))
+    except ExpressionError as error:
+        raise TagError(f"{{{{{tag}}}}}: {error}") from error
+
+
+def evaluate(expression: str, values: Mapping[str, object]) -> Any:
+    """Return the value of an expression, whose variables are the tags. Raise ExpressionError."""
+    return parse(expression).value(nested(values))
+
+
+def nested(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return the values of tags as maps: `a.b` is `b` in `a`. A value that has members stands for them alone."""
+    top: dict[str, Any] = {}
+    for tag, value in values.items():
+        *way, last = tag.split(".")
+        at = top
+        for word in way:
+            inner = at.get(word)
+            if not isinstance(inner, dict):
+                inner = at[word] = {}
+            at = inner
+        if not isinstance(at.get(last), dict):
+            at[last] = value
+    return top
 
 
 def private(text: str, folder: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from retrainer.util.regular_files import UnreadableFileError, read_settled
 from retrainer.workflows.base import Refused, Template
 from retrainer.workflows.local.fields import ARGUMENTS, misshapen
+from retrainer.workflows.local.sections import inputs
 from retrainer.workflows.local.tags import scalar
-from retrainer.workflows.local.template import inputs, unsupported
+from retrainer.workflows.local.template import unsupported
 from retrainer.workflows.local.yaml import UnreadableYamlError, read_all
 
 if TYPE_CHECKING:

@@ -472,7 +472,7 @@ def test_check_names_file_and_field(home: Path) -> None:
     (home / "templates/bad.yaml").write_text("kind: WorkflowTemplate\nmetadata: {name: bad}\nspec: {templates: []}\n")
     (home / "templates/worse.yml").write_text("a: [")
     bad, worse = engine_at(home).check()
-    assert bad == f"{home}/templates/bad.yaml: spec.entrypoint: is needed"
+    assert bad == f"{home}/templates/bad.yaml: spec.templates: is empty"
     assert worse.startswith(f"{home}/templates/worse.yml: cannot be read: ")
 
 

@@ -72,13 +72,12 @@ def test_what_it_runs() -> None:
     [
         pytest.param("spec", None, "spec", "must be a mapping", id="no-spec"),
         pytest.param("spec.volumes", [], "spec.volumes", "does not support this", id="volumes"),
-        pytest.param("spec.onExit", "main", "spec.onExit", "does not support this", id="exit-handler"),
+        pytest.param("spec.onExit", "no", "spec.onExit", "no template 'no'; there are main, step", id="exit-handler"),
         pytest.param("spec.entrypoint", "x", "spec.entrypoint", "no template 'x'; there are main, step", id="entry"),
         pytest.param("spec.activeDeadlineSeconds", "1m", "spec.activeDeadlineSeconds", "whole number", id="deadline"),
         pytest.param(f"{DAG}.name", "step", "spec.templates", "same name", id="twice"),
-        pytest.param(f"{STEP}.steps", [[]], f"{STEP}.steps", "does not support this", id="steps"),
+        pytest.param(f"{STEP}.steps", [[]], STEP, "exactly one of container, script, dag, steps", id="steps-too"),
         pytest.param(f"{STEP}.script", {"command": ["sh"], "source": "x"}, STEP, "exactly one", id="two-kinds"),
-        pytest.param(f"{STEP}.retryStrategy", {}, f"{STEP}.retryStrategy", "does not support this", id="retry"),
         pytest.param(f"{STEP}.inputs.artifacts", [], f"{STEP}.inputs.artifacts", "supports parameters", id="artifacts"),
         pytest.param(
             f"{STEP}.container", {}, f"{STEP}.container.command", "no image whose entrypoint", id="entrypoint"
@@ -95,20 +94,22 @@ def test_what_it_runs() -> None:
             "supports name, value",
             id="secret",
         ),
+        pytest.param(f"{STEP}.container.args", ["{{pod.ip}}"], f"{STEP}.container", "cannot fill {{pod.ip}}", id="tag"),
         pytest.param(
-            f"{STEP}.container.args", ["{{pod.name}}"], f"{STEP}.container", "cannot fill {{pod.name}}", id="tag"
-        ),
-        pytest.param(
-            f"{STEP}.container.args", ["{{=1+1}}"], f"{STEP}.container", "cannot fill {{=1+1}}", id="expression"
+            f"{STEP}.container.args",
+            ["{{=1+}}"],
+            f"{STEP}.container",
+            "a value is missing before 'its end'",
+            id="expression",
         ),
         pytest.param(
             f"{STEP}.container.args", ["echo {{workflow.name"], f"{STEP}.container", "not closed", id="unclosed-tag"
         ),
         pytest.param(
             f"{STEP}.inputs.parameters[1].default",
-            "{{=jsonpath(workflow.parameters.p, '$.a')}}",
+            "{{=jsonpath(workflow.parameters.q, '$.a')}}",
             f"{STEP}.inputs.parameters[1].default",
-            "cannot fill {{=jsonpath(workflow.parameters.p, '$.a')}} here; it could fill workflow.name, ",
+            "cannot fill 'workflow.parameters.q' in an expression here; it could fill workflow.parameters.p, ",
             id="expression-in-an-input",
         ),
         pytest.param(
@@ -141,9 +142,9 @@ def test_what_it_runs() -> None:
         ),
         pytest.param(
             f"{DAG}.outputs.parameters[0].valueFrom",
-            {"parameter": "{{tasks.b.outputs.parameters.y}}", "default": "{{workflow.name}}"},
+            {"parameter": "{{tasks.b.outputs.parameters.y}}", "default": "{{item}}"},
             f"{DAG}.outputs.parameters[0].valueFrom",
-            "cannot fill {{workflow.name}}",
+            "cannot fill {{item}}",
             id="tag-in-a-dags-default",
         ),
         pytest.param(
@@ -157,21 +158,23 @@ def test_what_it_runs() -> None:
             f"{DAG}.outputs.parameters[0].valueFrom",
             {"parameter": "{{tasks.b.outputs.parameters.no}}"},
             f"{DAG}.outputs.parameters[0].valueFrom",
-            "needs a `parameter`",
+            "cannot fill {{tasks.b.outputs.parameters.no}} here; it could fill tasks.a.outputs.parameters.y, ",
             id="output-of-nobody",
         ),
-        pytest.param(f"{DAG}.dag.failFast", False, f"{DAG}.dag.failFast", "supports tasks", id="fail-fast"),
-        pytest.param(f"{DAG}.dag.tasks[0].when", "x", f"{DAG}.dag.tasks[0].when", "does not support this", id="when"),
+        pytest.param(f"{DAG}.dag.failFast", "no", f"{DAG}.dag.failFast", "must be true or false", id="fail-fast"),
+        pytest.param(
+            f"{DAG}.dag.tasks[0].when", "x =", f"{DAG}.dag.tasks[0].when", "cannot be read from '=' on", id="when"
+        ),
         pytest.param(f"{DAG}.dag.tasks[0].name", "../a", f"{DAG}.dag.tasks[0].name", "must be a name", id="path-name"),
         pytest.param(
-            f"{DAG}.dag.tasks[0].template", "main", f"{DAG}.dag.tasks[0].template", "there are step", id="nest"
+            f"{DAG}.dag.tasks[0].template", "no", f"{DAG}.dag.tasks[0].template", "there are main, step", id="template"
         ),
         pytest.param(
             f"{DAG}.dag.tasks[0].arguments", {}, f"{DAG}.dag.tasks[0].arguments", "needs the parameter 'x'", id="arg"
         ),
         pytest.param(f"{DAG}.dag.tasks[0].depends", "b", f"{DAG}.dag.tasks", "wait for each other", id="cycle"),
         pytest.param(
-            f"{DAG}.dag.tasks[1].depends", "a || c", f"{DAG}.dag.tasks[1]", "may only join tasks by `&&`", id="or"
+            f"{DAG}.dag.tasks[1].depends", "a || c", f"{DAG}.dag.tasks[1]", "waits for 'c': no such task", id="or"
         ),
         pytest.param(f"{DAG}.dag.tasks[1].dependencies", ["c"], f"{DAG}.dag.tasks[1]", "waits for 'c'", id="unknown"),
         pytest.param(
@@ -191,10 +194,10 @@ def test_what_it_refuses(path: str, value: Any, where: str, message: str) -> Non
 
 def test_all_problems_at_once() -> None:
     manifest = changed("spec.volumes", [])
-    manifest["spec"]["templates"][0]["suspend"] = {}
+    manifest["spec"]["templates"][0]["resource"] = {}
     manifest["spec"]["templates"][1]["container"]["ports"] = []
     assert [at for at, _ in unsupported(manifest)] == [
-        f"{DAG}.suspend",
+        f"{DAG}.resource",
         f"{STEP}.container.ports",
         "spec.volumes",
     ]

@@ -92,7 +92,7 @@ def test_a_template_costs_what_it_is_long(tmp_path: Path, text: str, said: str) 
         pytest.param(KIND + "metadata: {name: [good]}\nspec: {}\n", "metadata: is not a map with a `name`", id="a name is a list"),
         pytest.param(KIND + "metadata: {name: t}\nspec: [1]\n", "spec: must be a mapping", id="spec is a list"),
         pytest.param(KIND + "metadata: {name: t}\nspec: {entrypoint: m, templates: [null]}\n", "spec.templates[0]: must be a mapping", id="a template is null"),
-        pytest.param(KIND + "metadata: {name: t, x: 2024-99-99}\nspec: {}\n", "spec.entrypoint: is needed", id="an impossible date"),
+        pytest.param(KIND + "metadata: {name: t, x: 2024-99-99}\nspec: {}\n", "spec.templates: is needed", id="an impossible date"),
         pytest.param(KIND + "metadata: {name: t, self: &s [*s]}\n", "line 2: the anchor 's' contains itself", id="a list that contains itself"),
         pytest.param(KIND + "metadata: &m {name: t, self: *m}\n", "line 2: the anchor 'm' contains itself", id="a map that contains itself"),
         pytest.param(KIND + "metadata: {name: *nobody}\n", "line 2: there is no anchor 'nobody'", id="an alias of nothing"),
