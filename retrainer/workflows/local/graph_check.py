@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from retrainer.workflows.local.depends import depends_of, flaw, terms
 from retrainer.workflows.local.expression import parse
 from retrainer.workflows.local.fields import MOST, Problem
-from retrainer.workflows.local.known_tags import Tags, cut, left_by, some, unknown_tags
+from retrainer.workflows.local.known_tags import Tags, cut, expression_problems, left_by, some, unknown_tags
 from retrainer.workflows.local.loops import KINDS as LOOP_KINDS
 from retrainer.workflows.local.sections import inputs, parameters
-from retrainer.workflows.local.tags import substitute, tags
+from retrainer.workflows.local.tags import replaced, tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -93,7 +93,7 @@ def check_hooks(holder: Mapping[str, Any], near: Neighbours, known: Tags, path: 
     for name, hook in (holder.get("hooks") or {}).items():
         yield from _use(hook, near, known, f"{path}.hooks.{name}")
         if "expression" in hook:
-            yield from _expression(hook["expression"], known, f"{path}.hooks.{name}.expression")
+            yield from expression_problems(hook["expression"], known, f"{path}.hooks.{name}.expression")
         elif name != "exit":
             yield f"{path}.hooks.{name}", "needs an `expression`; only the hook `exit` runs without one"
 
@@ -155,24 +155,9 @@ def _when(when: str, known: Tags, path: str) -> Iterator[Problem]:
     if problems:
         return
     try:
-        parse(substitute(when, _Ones()), bare=True)
+        parse(replaced(when, lambda _: "1"), bare=True)
     except ValueError as error:
         yield path, f"{error}: write a condition such as '{{{{steps.a.outputs.result}}}} == yes'"
-
-
-class _Ones(dict[str, str]):
-    """A value for each tag, to see whether a condition can be read."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-    def __missing__(self, _: str) -> str:
-        return "1"
-
-
-def _expression(text: object, known: Tags, path: str) -> Iterator[Problem]:
-    if why := known.expression_problem(str(text)):
-        yield path, why
 
 
 def _outputs(template: Template, known: Tags, path: str) -> Iterator[Problem]:
@@ -180,7 +165,7 @@ def _outputs(template: Template, known: Tags, path: str) -> Iterator[Problem]:
         where = f"{path}.outputs.parameters[{index}].valueFrom"
         source = output["valueFrom"]
         if "expression" in source:
-            yield from _expression(source["expression"], known, f"{where}.expression")
+            yield from expression_problems(source["expression"], known, f"{where}.expression")
         elif not tags(source.get("parameter")):
             yield where, "needs a `parameter` such as {{tasks.train.outputs.parameters.auc}}, or an `expression`"
         yield from unknown_tags([source.get("parameter"), source.get("default")], known, where)

@@ -28,7 +28,7 @@ def others(holder: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def is_due(hook: Mapping[str, Any], scope: Scope) -> bool:
     """Return whether the condition of a hook holds; True if it has none. Raise ExpressionError."""
-    return "expression" not in hook or evaluate(str(hook["expression"]), scope.values) is True
+    return "expression" not in hook or evaluate(scope.text(hook["expression"]), scope.values) is True
 
 
 def due(waiting: Mapping[str, Mapping[str, Any]], scope: Scope) -> Iterator[str]:

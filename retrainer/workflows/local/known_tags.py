@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.workflows.local.expression import parse
 from retrainer.workflows.local.expression_functions import ExpressionError
 from retrainer.workflows.local.fields import LONGEST_NAME, Problem
-from retrainer.workflows.local.tags import tags, unclosed
+from retrainer.workflows.local.tags import replaced, tags, unclosed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -87,6 +87,14 @@ def unknown_tags(value: object, known: Tags, path: str) -> Iterator[Problem]:
             yield path, why
     if unclosed(value):
         yield path, "a tag is not closed: write }} after it"
+
+
+def expression_problems(value: object, known: Tags, path: str) -> Iterator[Problem]:
+    """Yield what is wrong with an expression, in which tags are replaced before it is evaluated."""
+    problems = [*unknown_tags(value, known, path)]
+    yield from problems
+    if not problems and (why := known.expression_problem(replaced(str(value), lambda _: "1"))):
+        yield path, why
 
 
 def some(names: Collection[str], sign: str = ", ") -> str:

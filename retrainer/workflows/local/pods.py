@@ -78,7 +78,7 @@ class Pods:
             end_all(frozenset(other.supervisor for other in self._running))
         if result.left:
             sys.stderr.write(f"{step.name}: {result.left} of the processes that it started could not be ended\n")
-        if late and result.code:
+        if late and result.code is not None:
             return Ended("Failed", f"{pod.name}: took longer than its bound of {pod.limit:g} s")
         return _ended(step, result)
 

@@ -42,7 +42,7 @@ def pause(strategy: Mapping[str, Any], attempts: int, last: Ended, spent: float,
     limit = int(scope.text(strategy["limit"])) if strategy.get("limit") is not None else MOST_ATTEMPTS
     if attempts > min(limit, MOST_ATTEMPTS):
         return "no more retries left"
-    if expression and evaluate(str(expression), {**scope.values, **_last_retry(attempts, last)}) is not True:
+    if expression and evaluate(scope.text(expression), {**scope.values, **_last_retry(attempts, last)}) is not True:
         return "retryStrategy.expression evaluated to false"
     return _backoff(strategy.get("backoff") or {}, attempts, spent, scope)
 
@@ -50,7 +50,7 @@ def pause(strategy: Mapping[str, Any], attempts: int, last: Ended, spent: float,
 def _last_retry(attempts: int, last: Ended) -> dict[str, str]:
     code = last.outputs.exit_code
     values = {"exitCode": "-1" if code is None else str(code), "status": last.phase, "message": last.message}
-    values["duration"] = f"{last.finished - last.started:.3f}"
+    values["duration"] = f"{last.finished - last.started:.0f}"
     return {"retries": str(attempts - 1), **{f"lastRetry.{name}": value for name, value in values.items()}}
 
 

@@ -96,7 +96,7 @@ def execute(folder: Path, clock: Clock) -> None:
             signal.signal(number, pods.interrupt)
         ended = _end(folder, workflow, pods, clock)
         used = resources(clock.monotonic() - began)
-        stopped = pods.end is not None and pods.end.stopped
+        stopped = pods.end is not None and pods.end.stopped and ended.failed
         outputs = dict(ended.outputs.parameters) if ended.phase == "Succeeded" else {}
         outcome = {"phase": ended.phase, "message": ended.message, "stopped": stopped, "outputs": outputs}
         finish(folder, {**outcome, "finishedAt": clock.now(), "resourcesDuration": used})

@@ -53,7 +53,7 @@ class Scope:
     def artifact(self, item: Mapping[str, Any]) -> object:
         """Return the artifact that an entry stands for; None if it is optional and there is none. Raise TagError."""
         if "fromExpression" in item:
-            found = evaluate(str(item["fromExpression"]), {**self.values, **self.artifacts})
+            found = evaluate(self.text(item["fromExpression"]), {**self.values, **self.artifacts})
         else:
             found = given(item, self.artifacts, self.values)
         if found is None and item.keys() & {"from", "fromExpression"} and not item.get("optional"):
@@ -67,7 +67,7 @@ class Scope:
     def _output(self, source: Mapping[str, Any]) -> str:
         try:
             if "expression" in source:
-                return text_of(evaluate(scalar(source["expression"]), self.values))
+                return text_of(evaluate(self.text(source["expression"]), self.values))
             return self.text(source["parameter"])
         except ValueError:
             if "default" not in source:

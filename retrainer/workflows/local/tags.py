@@ -9,7 +9,7 @@ from retrainer.workflows.local.expression import parse
 from retrainer.workflows.local.expression_functions import ExpressionError, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _OPEN, _CLOSE = "{{", "}}"
 # `/tmp` at the beginning of a path: neither `/var/tmp` nor `/tmpfile`.
@@ -60,9 +60,14 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
 
     `{{=…}}` is an expression over the values.
     """
+    return replaced(text, lambda tag: _value(tag, values))
+
+
+def replaced(text: str, value: Callable[[str], str]) -> str:
+    """Replace each tag by what `value` returns for it."""
     parts, at = [], 0
     for tag in _each(text):
-        parts += [text[at : tag.start], _value(tag.name, values)]
+        parts += [text[at : tag.start], value(tag.name)]
         at = tag.end
     return "".join((*parts, text[at:]))
 

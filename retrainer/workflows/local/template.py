@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.fields import SPEC, Problem, misshapen
 from retrainer.workflows.local.graph_check import MOST_TOLD, Neighbours, check_dag, check_hooks, check_steps
-from retrainer.workflows.local.known_tags import Tags, some, unknown_tags
+from retrainer.workflows.local.known_tags import Tags, expression_problems, some, unknown_tags
 from retrainer.workflows.local.retry import POLICIES, seconds
 from retrainer.workflows.local.sections import KINDS, POD_KINDS, artifacts, inputs, kind, parameters, uses_of
 from retrainer.workflows.local.tags import tags
@@ -144,8 +144,7 @@ def _retry(strategy: Mapping[str, Any], known: Tags, path: str) -> Iterator[Prob
         yield from _duration(value, known, f"{path}.backoff.{name}")
     if "expression" in strategy:
         inner = known.plus("retries", prefixes=("lastRetry.",))
-        if why := inner.expression_problem(str(strategy["expression"])):
-            yield f"{path}.expression", why
+        yield from expression_problems(strategy["expression"], inner, f"{path}.expression")
 
 
 def _duration(value: object, known: Tags, path: str) -> Iterator[Problem]:

@@ -50,10 +50,7 @@ def pod_values(workflow: str, node: str) -> dict[str, str]:
 
 def pod_tags(template: Mapping[str, Any]) -> set[str]:
     """Return the tags of `pod_values`, and of the paths that a template declares."""
-    paths = {
-        f"{section}.artifacts.{item['name']}.path"
-        for section in ("inputs", "outputs")
-        for item in artifacts(template, section)
-    }
+    paths = {f"inputs.artifacts.{item['name']}.path" for item in artifacts(template, "inputs")}
+    paths |= {f"outputs.artifacts.{item['name']}.path" for item in artifacts(template, "outputs")}
     paths |= {f"outputs.parameters.{item['name']}.path" for item in parameters(template, "outputs")}
     return {"pod.name", "node.name", *paths}
