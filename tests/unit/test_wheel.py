@@ -28,8 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return house.install(wheel, tmp_path_factory.mktemp("clean") / "venv")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return house.once(tmp_path_factory)
 
 
 @pytest.fixture
