@@ -48,7 +48,7 @@ def _figures(trials: Sequence[Trial]) -> str:
 
 def outcome(trial: Trial) -> str:
     """Return what came of an example in one line."""
-    needs = ", ".join([*trial.lacks[PROGRAM], *trial.lacks[SERVER]])
+    needs = ", ".join([*trial.lacks[PROGRAM], *(trial.lacks[SERVER] if trial.refused else ())])
     if trial.refused:
         where, why = trial.refused[0]
         more = f", and {len(trial.refused) - 1} more" if len(trial.refused) > 1 else ""

@@ -41,7 +41,7 @@ class Artifact:
 
 
 @dataclass(slots=True)
-class Allowance:
+class ArtifactBudget:
     """What may still be copied for one step."""
 
     size: int = field(default_factory=lambda: LARGEST)
@@ -75,7 +75,7 @@ def given(item: Mapping[str, Any], known: Mapping[str, object], values: Mapping[
     return replace(found, sub_path=substitute(scalar(item.get("subPath", found.sub_path)), values))
 
 
-def place(artifact: Artifact, item: Mapping[str, Any], target: Path, allowance: Allowance) -> None:
+def place(artifact: Artifact, item: Mapping[str, Any], target: Path, budget: ArtifactBudget) -> None:
     """Put an artifact where the step takes it: unpacked, unless ``item`` says ``archive: {none: {}}``.
 
     Raise BadArtifactError or OSError.
@@ -84,7 +84,7 @@ def place(artifact: Artifact, item: Mapping[str, Any], target: Path, allowance: 
     if artifact.path is None:
         target.write_text(artifact.text, encoding="utf-8")
     else:
-        _hand_over(_part(artifact, artifact.path), artifact.archive, item, target, allowance)
+        _hand_over(_part(artifact, artifact.path), artifact.archive, item, target, budget)
     if "mode" in item and not target.is_symlink():
         target.chmod(int(item["mode"]))
         if item.get("recurseMode") and target.is_dir():
@@ -102,38 +102,38 @@ def _part(artifact: Artifact, path: Path) -> Path:
     return found
 
 
-def _hand_over(source: Path, form: str, item: Mapping[str, Any], target: Path, allowance: Allowance) -> None:
+def _hand_over(source: Path, form: str, item: Mapping[str, Any], target: Path, budget: ArtifactBudget) -> None:
     packed = "none" in (item.get("archive") or {})
     if packed and form != "none":
-        return _pack(source, form, target, allowance)
+        return _pack(source, form, target, budget)
     if not packed and form == "none" and source.is_file():
         if tarfile.is_tarfile(source):
-            return _untar(source, target, allowance)
+            return _untar(source, target, budget)
         if zipfile.is_zipfile(source):
-            return _unzip(source, target, allowance)
-    return copy(source, target, allowance)
+            return _unzip(source, target, budget)
+    return copy(source, target, budget)
 
 
-def copy(source: Path, target: Path, allowance: Allowance) -> None:
+def copy(source: Path, target: Path, budget: ArtifactBudget) -> None:
     """Copy a file or a folder; links stay links. Raise BadArtifactError for what cannot be in one, or OSError."""
-    _copy_one(source, target, source, allowance)
+    _copy_one(source, target, source, budget)
     if target.is_symlink() or not target.is_dir():
         return
     for one in _below(source):
-        _copy_one(one, target / one.relative_to(source), source, allowance)
+        _copy_one(one, target / one.relative_to(source), source, budget)
 
 
-def _copy_one(source: Path, target: Path, top: Path, allowance: Allowance) -> None:
+def _copy_one(source: Path, target: Path, top: Path, budget: ArtifactBudget) -> None:
     about = source.lstat()
     if stat.S_ISDIR(about.st_mode):
-        allowance.take(0)
+        budget.take(0)
         target.mkdir(exist_ok=True)
     elif stat.S_ISLNK(about.st_mode):
-        allowance.take(0)
+        budget.take(0)
         _check_link(source, top)
         target.symlink_to(source.readlink())
     elif stat.S_ISREG(about.st_mode):
-        allowance.take(about.st_size)
+        budget.take(about.st_size)
         shutil.copyfile(source, target, follow_symlinks=False)
         shutil.copymode(source, target)
     else:
@@ -156,9 +156,9 @@ def _below(folder: Path) -> Iterator[Path]:
                 ahead.append(one)
 
 
-def _pack(source: Path, form: str, target: Path, allowance: Allowance) -> None:
+def _pack(source: Path, form: str, target: Path, budget: ArtifactBudget) -> None:
     for one in (source, *(_below(source) if source.is_dir() else ())):
-        allowance.take(one.lstat().st_size)
+        budget.take(one.lstat().st_size)
     if form == "tar":
         with tarfile.open(target, "w:gz") as archive:
             archive.add(source, arcname=source.name)
@@ -168,24 +168,24 @@ def _pack(source: Path, form: str, target: Path, allowance: Allowance) -> None:
             packed.write(one, one.relative_to(source.parent))
 
 
-def _untar(source: Path, target: Path, allowance: Allowance) -> None:
+def _untar(source: Path, target: Path, budget: ArtifactBudget) -> None:
     away = _beside(target)
     try:
         with tarfile.open(source) as archive:
             for member in archive:
-                allowance.take(member.size)
+                budget.take(member.size)
                 archive.extract(member, away, filter="data")
     except tarfile.TarError as error:
         raise BadArtifactError(f"cannot be unpacked: {error}") from error
     _settle(away, target)
 
 
-def _unzip(source: Path, target: Path, allowance: Allowance) -> None:
+def _unzip(source: Path, target: Path, budget: ArtifactBudget) -> None:
     away = _beside(target)
     try:
         with zipfile.ZipFile(source) as archive:
             for member in archive.infolist():
-                allowance.take(member.file_size)
+                budget.take(member.file_size)
                 archive.extract(member, away)
     except (
         zipfile.BadZipFile,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.depends import depends_of, flaw, terms
 from retrainer.workflows.local.expression import parse
-from retrainer.workflows.local.fields import MOST, Problem
 from retrainer.workflows.local.known_tags import Tags, cut, expression_problems, left_by, some, unknown_tags
 from retrainer.workflows.local.loops import KINDS as LOOP_KINDS
 from retrainer.workflows.local.sections import inputs, parameters
+from retrainer.workflows.local.shapes import MOST, Problem
 from retrainer.workflows.local.tags import replaced, tags
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ class Neighbours:
     """The templates that a step may use: those ``named`` beside it, and those of other WorkflowTemplates.
 
     ``find`` returns the spec that a `templateRef` means; without it, references are not checked. ``inline`` checks a
-    template that is written into a step.
+    template that is written into a step. ``volumes``: those of the workflow; None if whoever uses the templates says.
     """
 
     named: Mapping[str, Template]
     find: Find | None
     inline: Callable[[Template, Tags, str], Iterator[Problem]]
+    volumes: frozenset[str] | None = None
 
     def used(self, use: Mapping[str, Any]) -> Template | None:
         """Return the template of a step, task or hook; None if it is not known."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.expression import parse
 from retrainer.workflows.local.expression_functions import ExpressionError
-from retrainer.workflows.local.fields import LONGEST_NAME, Problem
+from retrainer.workflows.local.shapes import LONGEST_NAME, Problem
 from retrainer.workflows.local.tags import replaced, tags, unclosed
 
 if TYPE_CHECKING:

@@ -93,10 +93,13 @@ class LocalStep:
             return [*command, *(self._files.text(part) for part in what.get("args") or ())]
         source = self._pod.folder / "source"
         source.write_text(self._files.text(what["source"]), encoding="utf-8")
+        source.chmod(0o755)  # as in Argo, so that `sh -c` may run it
         return [*command, str(source)]
 
     def _environment(self, what: Mapping[str, Any], run: Path) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        declared = {self._files.text(item["name"]): self._files.text(item["value"]) for item in what.get("env") or ()}
+        declared = {
+            self._files.text(item["name"]): self._files.text(item.get("value", "")) for item in what.get("env") or ()
+        }
         return {**kept, "PATH": path, "TMPDIR": self._files.tmp, **declared, FOLDER_VARIABLE: str(run)}

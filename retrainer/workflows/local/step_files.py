@@ -10,7 +10,15 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from retrainer.workflows.local.artifacts import Allowance, Artifact, BadArtifactError, archive_of, copy, given, place
+from retrainer.workflows.local.artifacts import (
+    Artifact,
+    ArtifactBudget,
+    BadArtifactError,
+    archive_of,
+    copy,
+    given,
+    place,
+)
 from retrainer.workflows.local.file_view import FileView
 from retrainer.workflows.local.node import Outputs
 from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output
@@ -46,7 +54,7 @@ class StepFiles:
         self._machine = machine
         self._inputs = artifacts(pod.template, "inputs")
         self._outputs = artifacts(pod.template, "outputs")
-        self._allowance = Allowance()
+        self._budget = ArtifactBudget()
         own = folders(pod.template, machine.shared_volumes, machine.run, pod.folder)
         outer = {_TMP: pod.folder / "tmp"} | own
         files = frozenset(path for path in self._paths() if not any(within(path, one) for one in outer))
@@ -82,7 +90,7 @@ class StepFiles:
 
     def _place(self, artifact: Artifact, item: Mapping[str, Any]) -> None:
         try:
-            place(artifact, item, self._places.on_disk(self._path(item)), self._allowance)
+            place(artifact, item, self._places.on_disk(self._path(item)), self._budget)
         except (BadArtifactError, OSError) as error:
             raise BadArtifactError(f"its input artifact {item['name']} {error}") from error
 
@@ -163,7 +171,7 @@ class StepFiles:
         path, target = self._path(item), self._pod.folder / "artifacts" / item["name"]
         target.parent.mkdir(exist_ok=True)
         try:
-            copy(self._found(path), target, self._allowance)
+            copy(self._found(path), target, self._budget)
         except FileNotFoundError:
             if item.get("optional"):
                 return None

@@ -1,8 +1,7 @@
-"""PURE: the `{{…}}` tags of a template, and the private `/tmp` of a step."""
+"""PURE: the `{{…}}` tags of a template."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrainer.workflows.local.expression import parse
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _OPEN, _CLOSE = "{{", "}}"
-# `/tmp` at the beginning of a path: neither `/var/tmp` nor `/tmpfile`.
-_PRIVATE = re.compile(r"(?<![\w./-])/tmp(?![\w.-])")
 
 
 class _Tag(NamedTuple):
@@ -102,11 +99,6 @@ def nested(values: Mapping[str, object]) -> dict[str, Any]:
         if not isinstance(at.get(last), dict):
             at[last] = value
     return top
-
-
-def private(text: str, folder: str) -> str:
-    """Replace `/tmp` in each path by `folder`, because a container has its own `/tmp`."""
-    return _PRIVATE.sub(lambda _: folder, text)
 
 
 def scalar(value: object) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from retrainer.workflows.local.fields import SPEC, Problem, misshapen
+from retrainer.workflows.local.fields import SPEC
 from retrainer.workflows.local.graph_check import MOST_TOLD, Neighbours, check_dag, check_hooks, check_steps
 from retrainer.workflows.local.known_tags import Tags, expression_problems, some, unknown_tags
+from retrainer.workflows.local.pod_check import check_files, check_volumes, known_volumes
 from retrainer.workflows.local.retry import POLICIES, seconds
 from retrainer.workflows.local.sections import KINDS, POD_KINDS, artifacts, inputs, kind, parameters, uses_of
+from retrainer.workflows.local.shapes import Problem, misshapen, noted
 from retrainer.workflows.local.tags import tags
 from retrainer.workflows.local.workflow_values import WORKFLOW_TAGS, pod_tags
 
@@ -34,6 +37,11 @@ def unsupported(manifest: Mapping[str, Any], find: Find | None = None) -> list[P
     return problems or list(islice(_meaning(spec, find), MOST_TOLD))  # type: ignore[arg-type]  # its shape was checked
 
 
+def unused(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the fields that have no effect here, of a manifest that the local engine can run."""
+    return list(noted(manifest.get("spec"), SPEC, "spec"))
+
+
 def _meaning(spec: Mapping[str, Any], find: Find | None) -> Iterator[Problem]:
     named = {template["name"]: template for template in spec["templates"]}
     if not named:
@@ -45,7 +53,9 @@ def _meaning(spec: Mapping[str, Any], find: Find | None) -> Iterator[Problem]:
         yield "spec.entrypoint", f"there is no template {spec['entrypoint']!r}; there are {some(sorted(named))}"
     yield from _bad_values(spec.get("arguments") or {}, Tags(), "spec.arguments")
     known = _workflow_tags(spec)
-    near = Neighbours(named, find, _inline)
+    volumes = known_volumes(spec)
+    near = Neighbours(named, find, partial(_inline, volumes), volumes)
+    yield from check_volumes(spec, "spec")
     yield from check_hooks(spec, near, known, "spec")
     for index, template in enumerate(spec["templates"]):
         yield from _template(template, near, known, f"spec.templates[{index}]")
@@ -80,16 +90,16 @@ def _template(template: Template, near: Neighbours, known: Tags, path: str) -> I
     elif kinds == ["suspend"]:
         yield from _suspend(template, known, path)
     else:
-        yield from _pod(template, known, path)
+        yield from _pod(template, near.volumes, known, path)
 
 
-def _inline(template: Template, known: Tags, path: str) -> Iterator[Problem]:
+def _inline(volumes: frozenset[str] | None, template: Template, known: Tags, path: str) -> Iterator[Problem]:
     """Check a template within a step, which may also use the tags of the step."""
     if len([name for name in POD_KINDS if name in template]) != 1:
         yield path, f"must have exactly one of {', '.join(POD_KINDS)}"
         return
     yield from _bounds(template, known, path)
-    yield from _pod(template, _with_inputs(template, known), path)
+    yield from _pod(template, volumes, _with_inputs(template, known), path)
 
 
 def _with_inputs(template: Template, known: Tags) -> Tags:
@@ -98,18 +108,16 @@ def _with_inputs(template: Template, known: Tags) -> Tags:
     return known.plus(*names, *(("retries",) if template.get("retryStrategy") is not None else ()))
 
 
-def _pod(template: Template, known: Tags, path: str) -> Iterator[Problem]:
+def _pod(template: Template, volumes: frozenset[str] | None, known: Tags, path: str) -> Iterator[Problem]:
     what, known = kind(template), known.plus(*pod_tags(template))
     yield from unknown_tags(template[what], known, f"{path}.{what}")
     if not template[what]["command"]:
         yield f"{path}.{what}.command", "is empty"
     for index, output in enumerate(parameters(template, "outputs")):
         yield from unknown_tags(output["valueFrom"], known, f"{path}.outputs.parameters[{index}].valueFrom")
-        if not str(output["valueFrom"].get("path", "")).startswith("/tmp/"):  # noqa: S108 - each step has its own
-            yield (
-                f"{path}.outputs.parameters[{index}].valueFrom",
-                "needs a `path` under /tmp/, which the local engine keeps apart for each step",
-            )
+    for section in ("inputs", "outputs"):
+        yield from unknown_tags(artifacts(template, section), known, f"{path}.{section}.artifacts")
+    yield from check_files(template, volumes, path)
 
 
 def _suspend(template: Template, known: Tags, path: str) -> Iterator[Problem]:

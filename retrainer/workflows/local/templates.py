@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.util.regular_files import UnreadableFileError, read_settled
 from retrainer.workflows.base import Refused, Template
-from retrainer.workflows.local.fields import ARGUMENTS, misshapen
+from retrainer.workflows.local.fields import ARGUMENTS
 from retrainer.workflows.local.sections import inputs
+from retrainer.workflows.local.shapes import misshapen
 from retrainer.workflows.local.tags import scalar
 from retrainer.workflows.local.template import unsupported
 from retrainer.workflows.local.yaml import UnreadableYamlError, read_all

@@ -449,7 +449,7 @@ def test_released_runs_are_pruned_but_for_the_newest(home: Path, monkeypatch: py
             id="enum",
         ),
         pytest.param(workflow(name="../../etc"), "'../../etc' is not a valid name", id="name"),
-        pytest.param(inline(volumes=[]), "spec.volumes: the local engine does not support this", id="unsupported"),
+        pytest.param(inline(suspend=True), "spec.suspend: the local engine does not support this", id="unsupported"),
     ],
 )
 def test_refused_before_anything_is_created(home: Path, manifest: dict[str, Any], message: str) -> None:

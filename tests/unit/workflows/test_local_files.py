@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.workflows.local import artifacts, file_view
-from retrainer.workflows.local.artifacts import Allowance, Artifact, BadArtifactError, copy, place
+from retrainer.workflows.local.artifacts import Artifact, ArtifactBudget, BadArtifactError, copy, place
 from retrainer.workflows.local.outputs import BadOutputError
 from retrainer.workflows.local.places import Places, followed
 from retrainer.workflows.local.pod import Pod
@@ -231,7 +231,7 @@ def test_an_archive_that_leads_out_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.add(tmp_path / "x", arcname="../../evil")
     with pytest.raises(BadArtifactError, match="cannot be unpacked"):
-        place(Artifact(tmp_path / "a.tar", archive="none"), {"name": "a"}, tmp_path / "b/c/in", Allowance())
+        place(Artifact(tmp_path / "a.tar", archive="none"), {"name": "a"}, tmp_path / "b/c/in", ArtifactBudget())
     assert not (tmp_path / "evil").exists()
 
 
@@ -240,15 +240,17 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
         archive.add(tmp_path / "big", arcname="big")
     with pytest.raises(BadArtifactError, match="is larger than"):
-        place(Artifact(tmp_path / "a.tgz", archive="none"), {"name": "a"}, tmp_path / "in", Allowance(size=1_000_000))
+        place(
+            Artifact(tmp_path / "a.tgz", archive="none"), {"name": "a"}, tmp_path / "in", ArtifactBudget(size=1_000_000)
+        )
 
 
 def test_a_sub_path_is_a_part_of_the_artifact(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d/f").write_text("x")
-    copy(tmp_path / "d", tmp_path / "kept", Allowance())
-    place(Artifact(tmp_path / "kept", sub_path="f"), {"name": "a"}, tmp_path / "in", Allowance())
+    copy(tmp_path / "d", tmp_path / "kept", ArtifactBudget())
+    place(Artifact(tmp_path / "kept", sub_path="f"), {"name": "a"}, tmp_path / "in", ArtifactBudget())
     assert (tmp_path / "in").read_text() == "x"
     for bad, why in {"../d": "leads out", "g": "there is no g"}.items():
         with pytest.raises(BadArtifactError, match=why):
-            place(Artifact(tmp_path / "kept", sub_path=bad), {"name": "a"}, tmp_path / "in2", Allowance())
+            place(Artifact(tmp_path / "kept", sub_path=bad), {"name": "a"}, tmp_path / "in2", ArtifactBudget())

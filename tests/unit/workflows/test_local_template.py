@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from retrainer.workflows.local.tags import private, substitute
-from retrainer.workflows.local.template import unsupported
+from retrainer.workflows.local.places import Places
+from retrainer.workflows.local.tags import substitute
+from retrainer.workflows.local.template import unsupported, unused
 
 GOOD: dict[str, Any] = {
     "kind": "WorkflowTemplate",
@@ -71,14 +73,76 @@ def test_what_it_runs() -> None:
     ("path", "value", "where", "message"),
     [
         pytest.param("spec", None, "spec", "must be a mapping", id="no-spec"),
-        pytest.param("spec.volumes", [], "spec.volumes", "does not support this", id="volumes"),
+        pytest.param("spec.schedule", "x", "spec.schedule", "does not support this; it supports a", id="unknown"),
+        *(
+            pytest.param("spec.volumes", [{"name": "v", kind: {}}], f"spec.volumes[0].{kind}", why, id=kind)
+            for kind, why in {
+                "configMap": "as an artifact with `raw`",
+                "secret": "no Secrets",
+                "persistentVolumeClaim": "take `volumeClaimTemplates`",
+                "hostPath": "sees the files of this machine where they are",
+                "nfs": "does not support this; it supports emptyDir, name",
+            }.items()
+        ),
+        pytest.param("spec.volumes", [{"name": "v"}], "spec.volumes[0]", "needs `emptyDir: {}`", id="no-volume"),
+        *(
+            pytest.param(f"{STEP}.{field}", {}, f"{STEP}.{field}", why, id=field)
+            for field, why in {
+                "sidecars": "start the other in the background",
+                "initContainers": "a step of its own before this one",
+                "containerSet": "a task of a dag",
+                "daemon": "start it in the background",
+                "resource": "no Kubernetes API",
+                "http": "let a script do it",
+                "plugin": "has no plugins",
+                "data": "let a script print the list",
+            }.items()
+        ),
+        *(
+            pytest.param(
+                f"{STEP}.inputs.artifacts",
+                [{"name": "a", "path": "/in", store: {"key": "k"}}],
+                f"{STEP}.inputs.artifacts[0].{store}",
+                "pass the artifact of another task with `from`, or a text with `raw`",
+                id=f"input-from-{store}",
+            )
+            for store in ("s3", "gcs", "git", "http", "oss", "hdfs", "azure", "artifactory", "plugin")
+        ),
+        *(
+            pytest.param(
+                f"{STEP}.inputs.artifacts",
+                [{"name": "a", **artifact}],
+                f"{STEP}.inputs.artifacts[0].{field}",
+                why,
+                id=f"artifact-{field}-{number}",
+            )
+            for number, (artifact, field, why) in enumerate(
+                (
+                    ({"raw": {"data": ""}}, "path", "is needed"),
+                    ({"path": "in"}, "path", "must be an absolute path such as /tmp/out"),
+                    ({"path": "/"}, "path", "not / itself"),
+                    ({"path": "/a/../b"}, "path", "must not contain `..`"),
+                    ({"path": "/proc/1"}, "path", "which are this machine's"),
+                    ({"path": "/a", "mode": 4755}, "mode", "must be between 0 and 511 (0777)"),
+                )
+            )
+        ),
+        *(
+            pytest.param(
+                f"{STEP}.container.volumeMounts",
+                [{"name": "v", "mountPath": "/v", **mount}],
+                f"{STEP}.container.volumeMounts[0].{field}",
+                why,
+                id=f"mount-{field}",
+            )
+            for mount, field, why in (({}, "name", "there is no volume 'v'; there are none"),)
+        ),
         pytest.param("spec.onExit", "no", "spec.onExit", "no template 'no'; there are main, step", id="exit-handler"),
         pytest.param("spec.entrypoint", "x", "spec.entrypoint", "no template 'x'; there are main, step", id="entry"),
         pytest.param("spec.activeDeadlineSeconds", "1m", "spec.activeDeadlineSeconds", "whole number", id="deadline"),
         pytest.param(f"{DAG}.name", "step", "spec.templates", "same name", id="twice"),
         pytest.param(f"{STEP}.steps", [[]], STEP, "exactly one of container, script, dag, steps", id="steps-too"),
         pytest.param(f"{STEP}.script", {"command": ["sh"], "source": "x"}, STEP, "exactly one", id="two-kinds"),
-        pytest.param(f"{STEP}.inputs.artifacts", [], f"{STEP}.inputs.artifacts", "supports parameters", id="artifacts"),
         pytest.param(
             f"{STEP}.container", {}, f"{STEP}.container.command", "no image whose entrypoint", id="entrypoint"
         ),
@@ -90,8 +154,8 @@ def test_what_it_runs() -> None:
         pytest.param(
             f"{STEP}.container.env",
             [{"name": "A", "value": "", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
-            f"{STEP}.container.env[0].valueFrom",
-            "supports name, value",
+            f"{STEP}.container.env[0].valueFrom.secretKeyRef",
+            "this machine has no Secrets",
             id="secret",
         ),
         pytest.param(f"{STEP}.container.args", ["{{pod.ip}}"], f"{STEP}.container", "cannot fill {{pod.ip}}", id="tag"),
@@ -149,9 +213,9 @@ def test_what_it_runs() -> None:
         ),
         pytest.param(
             f"{STEP}.outputs.parameters[0].valueFrom",
-            {"path": "/var/y"},
-            f"{STEP}.outputs.parameters[0].valueFrom",
-            "needs a `path` under /tmp/",
+            {"path": "out/y"},
+            f"{STEP}.outputs.parameters[0].valueFrom.path",
+            "must be an absolute path",
             id="output-elsewhere",
         ),
         pytest.param(
@@ -193,13 +257,28 @@ def test_what_it_refuses(path: str, value: Any, where: str, message: str) -> Non
 
 
 def test_all_problems_at_once() -> None:
-    manifest = changed("spec.volumes", [])
+    manifest = changed("spec.suspend", True)
     manifest["spec"]["templates"][0]["resource"] = {}
-    manifest["spec"]["templates"][1]["container"]["ports"] = []
+    manifest["spec"]["templates"][1]["container"]["envFrom"] = []
     assert [at for at, _ in unsupported(manifest)] == [
         f"{DAG}.resource",
-        f"{STEP}.container.ports",
-        "spec.volumes",
+        f"{STEP}.container.envFrom",
+        "spec.suspend",
+    ]
+
+
+def test_fields_of_pods_have_no_effect_and_are_named() -> None:
+    manifest = changed("spec.nodeSelector", {"gpu": "a100"})
+    manifest["spec"]["templates"][1]["container"] |= {"resources": {}, "imagePullPolicy": "Always", "image": "x"}
+    manifest["spec"]["templates"][1] |= {"podSpecPatch": "x", "metadata": {"labels": {}}}
+    manifest["spec"]["templates"][1]["outputs"]["artifacts"] = [{"name": "m", "path": "/m", "s3": {"key": "k"}}]
+    assert unsupported(manifest) == []
+    assert sorted(unused(manifest)) == [
+        "spec.nodeSelector",
+        f"{STEP}.container.imagePullPolicy",
+        f"{STEP}.container.resources",
+        f"{STEP}.outputs.artifacts[0].s3",
+        f"{STEP}.podSpecPatch",
     ]
 
 
@@ -213,10 +292,14 @@ def test_all_problems_at_once() -> None:
         pytest.param("/var/tmp/a", "/var/tmp/a", id="another-tmp"),
         pytest.param("/tmpfile /tmp.d", "/tmpfile /tmp.d", id="another-name"),
         pytest.param("file:///tmp/a", "file:///tmp/a", id="uri"),
+        pytest.param("/mnt/v/x /mnt/vx /mnt", "/run/v/x /mnt/vx /mnt", id="volume"),
+        pytest.param("cp /out/a /out/ab", "cp /run/root/out/a /out/ab", id="file"),
     ],
 )
-def test_a_steps_own_tmp(text: str, expected: str) -> None:
-    assert private(text, "/run/tmp") == expected
+def test_own_paths_are_replaced_where_they_cannot_be_mounted(text: str, expected: str) -> None:
+    folders = {"/tmp": Path("/run/tmp"), "/mnt/v": Path("/run/v")}
+    assert Places(Path("/run/root"), folders, frozenset({"/out/a"}), mounted=False).text(text) == expected
+    assert Places(Path("/run/root"), folders, frozenset({"/out/a"}), mounted=True).text(text) == text
 
 
 def test_a_value_is_never_expanded_again() -> None:
