@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 
 class Dag:
-    """``use`` executes a task, ``omit`` records one whose `depends` was not met."""
+    """``use`` executes a task, ``omit`` records one whose `depends` was not met.
 
-    def __init__(self, dag: Mapping[str, Any], use: Use, omit: Omit) -> None:
+    ``target``: the names of the tasks that are wanted, with what they wait for; all if it is empty.
+    """
+
+    def __init__(self, dag: Mapping[str, Any], target: str, use: Use, omit: Omit) -> None:
         self._tasks: dict[str, Mapping[str, Any]] = {task["name"]: task for task in dag["tasks"]}
         self._conditions = {name: depends_of(task) for name, task in self._tasks.items()}
         parents = {name: frozenset(task for task, _ in terms(text)) for name, text in self._conditions.items()}
         self._order = list(TopologicalSorter(parents).static_order())
         self._parents = parents
         self._fail_fast = dag.get("failFast", True)
-        self._targets = str(dag.get("target") or "").split() or self._leaves()
+        self._targets = self._known(target.split()) or self._leaves()
         self._use = use
         self._omit = omit
         self._ended: dict[str, Ended] = {}
@@ -54,6 +57,11 @@ class Dag:
     def __len__(self) -> int:
         """Return how many tasks are to end."""
         return len(self._waiting)
+
+    def _known(self, names: list[str]) -> list[str]:
+        if unknown := [name for name in names if name not in self._tasks]:
+            raise ValueError(f"dag.target: there is no task {unknown[0]!r}")
+        return names
 
     def _leaves(self) -> list[str]:
         inner = frozenset[str]().union(*self._parents.values())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.expression_functions import FUNCTIONS, LOOPS, SPRIG, ExpressionError, member, part
+from retrainer.workflows.local.json_path import json_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,7 @@ class Expression:
             return self.code(variables)
         except ExpressionError:
             raise
-        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, re.error) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError, re.error) as error:
             raise ExpressionError(str(error)) from error
 
 
@@ -229,8 +230,11 @@ class _Parser:
             self._need("(")
         if name in LOOPS:
             return self._loop(name, first)
+        if name == "jsonpath":
+            return _json_path(first + self._list(")"))
         if name not in FUNCTIONS:
-            raise ExpressionError(f"there is no function {name!r} here; there are {', '.join(sorted(FUNCTIONS))}")
+            there = ", ".join(sorted((*FUNCTIONS, *LOOPS, "jsonpath")))
+            raise ExpressionError(f"there is no function {name!r} here; there are {there}")
         function, values = FUNCTIONS[name], first + self._list(")")
         return lambda env: function(*(code(env) for code in values))
 
@@ -284,6 +288,19 @@ class _Parser:
         self.names.discard(path)
         self.names.add(f"{path}.{word}")
         return f"{path}.{word}"
+
+
+def _json_path(values: list[Code]) -> Code:
+    if len(values) != 2:
+        raise ExpressionError("jsonpath takes a text and a path")
+    text, path = values
+    return lambda env: json_path(text(env), path(env), _condition)
+
+
+def _condition(text: str) -> Callable[[Value], bool]:
+    """Return the condition of a JSONPath on an element, which is `@` there."""
+    code = parse(text.replace("@", "#")).code
+    return lambda item: code({"#": item}) is True
 
 
 def _constant(value: Value) -> Code:

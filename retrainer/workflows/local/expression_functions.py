@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,40 +56,6 @@ def _short(value: Value) -> str:
     return repr(value)[:60]
 
 
-_STEP = re.compile(r"""\.\.|\.?([\w-]+|\*)|\[(-?\d+|\*)\]|\[(?:'([^']*)'|"([^"]*)")\]|\[(-?\d*):(-?\d*)\]""")
-
-
-def json_path(text: str, path: str) -> Value:
-    """Return what a JSONPath selects: members, indexes, slices and `*`."""
-    values, several, at = [json.loads(text)], False, 1
-    if not path.startswith("$"):
-        raise ExpressionError(f"a JSONPath begins with $: {path!r}")
-    while at < len(path):
-        found = _STEP.match(path, at)
-        if found is None or found[0] == "..":
-            raise ExpressionError(f"the local engine cannot follow {path[at:]!r} of the JSONPath {path!r}")
-        at = found.end()
-        several = several or "*" in found[0] or found[5] is not None
-        values = [inner for value in values for inner in _selected(value, found)]
-    if several:
-        return values
-    if not values:
-        raise ExpressionError(f"there is no {path} in the JSON")
-    return values[0]
-
-
-def _selected(value: Value, found: re.Match[str]) -> list[Value]:
-    name, index, *quoted, start, end = found.groups()
-    if "*" in (name, index):
-        return list(value.values() if isinstance(value, dict) else value)
-    if start is not None:
-        return list(value[slice(int(start) if start else None, int(end) if end else None)])
-    if index is not None:
-        return value[int(index) :][:1] if isinstance(value, list) else []
-    key = next(word for word in (name, *quoted) if word is not None)
-    return [value[key]] if isinstance(value, dict) and key in value else []
-
-
 def _int(value: Value) -> int:
     return int(value) if not isinstance(value, str) else int(value.strip())
 
@@ -113,7 +78,7 @@ def _ternary(chosen: Value, other: Value, condition: Value) -> Value:
 
 FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "int": _int, "float": float, "string": _string, "asInt": _int, "asFloat": float,
-    "toJson": to_json, "toJSON": to_json, "fromJSON": json.loads, "jsonpath": json_path,
+    "toJson": to_json, "toJSON": to_json, "fromJSON": json.loads,
     "len": _length, "abs": abs, "ceil": math.ceil, "floor": math.floor, "round": _round, "min": min, "max": max,
     "upper": str.upper, "lower": str.lower, "trim": str.strip, "split": str.split,
     "trimPrefix": str.removeprefix, "trimSuffix": str.removesuffix,

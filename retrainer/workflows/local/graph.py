@@ -245,7 +245,7 @@ class Graph:
             self._nodes.expect(sum(map(len, template["steps"])) - 1)
             ended, scope = await run_groups(template["steps"], scope, use)
         else:
-            dag = Dag(template["dag"], use, omit)
+            dag = Dag(template["dag"], scope.text(template["dag"].get("target", "")), use, omit)
             self._nodes.expect(len(dag) - 1)
             ended, scope = await dag.run(scope)
         return ended if ended.failed else replace(ended, outputs=scope.outputs(template))

@@ -71,8 +71,10 @@ def check_dag(template: Template, near: Neighbours, known: Tags, path: str) -> I
     where = f"{path}.dag.tasks"
     if len(tasks) < len(template["dag"]["tasks"]):
         yield where, "two tasks have the same name"
-    for name in str(template["dag"].get("target") or "").split():
-        if name not in tasks:
+    target = str(template["dag"].get("target") or "")
+    yield from unknown_tags(target, known, f"{path}.dag.target")
+    for name in target.split():
+        if not tags(target) and name not in tasks:
             yield f"{path}.dag.target", f"there is no task {cut(name)!r}; there are {some(tasks)}"
     graph = {name: dict.fromkeys(task for task, _ in terms(depends_of(one))) for name, one in tasks.items()}
     problems = [*islice(_bad_order(graph, tasks, where), MOST_TOLD)]

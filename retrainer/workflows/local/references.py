@@ -21,11 +21,11 @@ def resolved(spec: Spec, find: Find) -> tuple[dict[str, Any], dict[str, list[Any
     ``find`` returns the spec of a WorkflowTemplate that a reference means. Raise Refused, with the path of each field
     that cannot be run.
     """
-    whole = dict(spec)
+    whole = {key: value for key, value in spec.items() if key not in ("workflowTemplateRef", "arguments")}
     if (reference := spec.get("workflowTemplateRef")) is not None:
-        whole = dict(_found(reference, find))
-    if "activeDeadlineSeconds" in spec:
-        whole["activeDeadlineSeconds"] = spec["activeDeadlineSeconds"]
+        whole = {**_found(reference, find), **whole}
+    elif "arguments" in spec:
+        whole["arguments"] = spec["arguments"]
     _check(whole, "", find)
     if "entrypoint" not in whole:
         raise Refused("spec.entrypoint: is needed: it names the template that a run begins with", code="invalid")
