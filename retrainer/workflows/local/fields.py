@@ -61,7 +61,7 @@ SPEC = Fields(
         "entrypoint": NAME,
         "arguments": ARGUMENTS,
         "activeDeadlineSeconds": NUMBER,
-        "templateDefaults": Fields(optional={**_POD, "parallelism": NUMBER, "failFast": FLAG}),
+        "templateDefaults": Each(ANY),  # checked in the templates that they are added to
         "parallelism": NUMBER,
         "onExit": NAME,
         "hooks": Each(Fields(optional={**_USED, "expression": TEXT})),

@@ -85,7 +85,7 @@ class Graph:
         self._parameters: Mapping[str, str] = workflow["parameters"]
         self._library = Library(self._spec, workflow.get("libraries") or {})
         self._values = workflow_values(workflow, around.clock.now())
-        self._artifacts: dict[str, object] = {}
+        self._globals = Scope({})
         self._outputs: dict[str, str] = {}
         self._keeps = _RESULT.search(json.dumps(workflow["spec"]) + json.dumps(workflow.get("libraries"))) is not None
         self._nodes = nodes
@@ -112,12 +112,16 @@ class Graph:
         after = await self._exit(self._spec, self._top(), Place())
         return after if after is not None and after.failed and not ended.failed else ended
 
+    def _published(self, scope: Scope) -> Scope:
+        """Return a scope with what outputs with a `globalName` have left since it was made."""
+        return Scope({**scope.values, **self._globals.values}, {**scope.artifacts, **self._globals.artifacts})
+
     def _top(self) -> Scope:
-        return Scope(self._values, self._artifacts)
+        return self._published(Scope(self._values))
 
     async def _use(self, step: Step, scope: Scope, place: Place, siblings: Siblings) -> Ended:
         """Execute a step or a task, for each of its items if it is a loop."""
-        below = place.below(step["name"])
+        below, scope = place.below(step["name"]), self._published(scope)
         try:
             items = loops.items(step, scope)
         except ValueError as error:
@@ -300,13 +304,15 @@ class Graph:
 
     def _publish(self, template: Template, outputs: Outputs) -> None:
         """Make outputs with a `globalName` known to the whole run."""
+        values, files = dict(self._globals.values), dict(self._globals.artifacts)
         for item in parameters(template, "outputs"):
             if (name := item.get("globalName")) and item["name"] in outputs.parameters:
                 self._outputs[name] = outputs.parameters[item["name"]]
-                self._values[f"workflow.outputs.parameters.{name}"] = outputs.parameters[item["name"]]
+                values[f"workflow.outputs.parameters.{name}"] = self._outputs[name]
         for item in artifacts(template, "outputs"):
             if (name := item.get("globalName")) and item["name"] in outputs.artifacts:
-                self._artifacts[f"workflow.outputs.artifacts.{name}"] = outputs.artifacts[item["name"]]
+                files[f"workflow.outputs.artifacts.{name}"] = outputs.artifacts[item["name"]]
+        self._globals = Scope(values, files)
 
 
 class _Hooked:

@@ -49,11 +49,15 @@ class Library:
         return self._with_defaults(self._named[key][use["template"]]), key
 
     def _with_defaults(self, template: Template) -> Template:
-        if not self._defaults:
-            return template
-        what = kind(template)
-        left_out = {*KINDS, *(() if what in POD_KINDS else _POD_ONLY)} - {what}
-        return _merged({key: value for key, value in self._defaults.items() if key not in left_out}, template)
+        return with_defaults(template, self._defaults)
+
+
+def with_defaults(template: Template, defaults: Mapping[str, Any]) -> Template:
+    """Return a template with the fields of `templateDefaults` that it does not have itself."""
+    what = kind(template)
+    left_out = {*KINDS, *(() if what in POD_KINDS else _POD_ONLY)} - {what}
+    kept = {key: value for key, value in defaults.items() if key not in left_out}
+    return _merged(kept, template) if kept else template
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.workflows.local.fields import SPEC
 from retrainer.workflows.local.graph_check import MOST_TOLD, Neighbours, check_dag, check_hooks, check_steps
 from retrainer.workflows.local.known_tags import Tags, expression_problems, some, unknown_tags
+from retrainer.workflows.local.library import with_defaults
 from retrainer.workflows.local.pod_check import check_files, check_volumes, known_volumes
 from retrainer.workflows.local.retry import POLICIES, seconds
 from retrainer.workflows.local.sections import KINDS, POD_KINDS, artifacts, inputs, kind, parameters, uses_of
@@ -32,9 +33,18 @@ def unsupported(manifest: Mapping[str, Any], find: Find | None = None) -> list[P
     ``find`` returns the spec that a `templateRef` means; without it, references are not checked. At most `MOST_TOLD`
     problems.
     """
-    spec = manifest.get("spec")
+    spec = _with_defaults(manifest.get("spec"))
     problems = list(islice(misshapen(spec, SPEC, "spec"), MOST_TOLD))
-    return problems or list(islice(_meaning(spec, find), MOST_TOLD))  # type: ignore[arg-type]  # its shape was checked
+    return problems or list(islice(_meaning(spec, find), MOST_TOLD))
+
+
+def _with_defaults(spec: Any) -> Any:
+    """Return a spec whose templates have the fields of its `templateDefaults`, as far as it has the form of one."""
+    defaults = spec.get("templateDefaults") if isinstance(spec, dict) else None
+    if not isinstance(defaults, dict) or not isinstance(spec.get("templates"), list):
+        return spec
+    templates = [with_defaults(one, defaults) if isinstance(one, dict) else one for one in spec["templates"]]
+    return {**spec, "templates": templates}
 
 
 def unused(manifest: Mapping[str, Any]) -> list[str]:
