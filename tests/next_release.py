@@ -17,6 +17,7 @@ VERSION = "99.0.0"
 SCHEMA = "9999"
 OLDEST = HEAD.partition("_")[2]
 """The oldest schema that the release works with. An expanding migration leaves it unchanged."""
+_RUNBOOKS = "docs/how-to/operations/runbooks"
 _BESIDE = (
     "pyproject.toml",
     "README.md",
@@ -43,6 +44,7 @@ def upgrade() -> None:
 def make(folder: Path, oldest: str = OLDEST) -> str:
     """Write the source of the release into a new ``folder``; return the revision of its schema."""
     shutil.copytree(ROOT / "retrainer", folder / "retrainer", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / _RUNBOOKS, folder / _RUNBOOKS)
     for name in _BESIDE:
         shutil.copy(ROOT / name, folder)
     revision = f"{SCHEMA}_{oldest}"

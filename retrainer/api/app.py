@@ -23,6 +23,7 @@ from retrainer.api import (
 )
 from retrainer.api.description import describe
 from retrainer.api.guard import Guard, check_bind
+from retrainer.api.representation import Compressed, Conditional
 from retrainer.api.sight import Sights, check_place
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def build(context: ApiContext) -> FastAPI:
     app = _application()
     app.state.context = context
     app.state.sights = Sights(context)
+    app.add_middleware(Conditional)
     app.add_middleware(Guard, context=context)
+    app.add_middleware(Compressed)
     problems.install(app)
     return app
 

@@ -1,11 +1,9 @@
 """The daemon itself: probes, metrics, reload, and an index."""
 
-import gzip
-import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import prometheus_client
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from retrainer.api.context import WaitingComponent
@@ -13,9 +11,6 @@ from retrainer.api.parameters import Context
 from retrainer.api.sight import Sees
 from retrainer.api.views import Moment, View
 from retrainer.util import supervision
-
-GZIP_LEVEL = 1
-"""Metrics shrink to a twentieth; higher levels take three times as long for a fifth less."""
 
 router = APIRouter(tags=["daemon"])
 reload_router = APIRouter(tags=["daemon"])
@@ -162,23 +157,9 @@ async def list_threads() -> Any:
 
 
 @router.get("/metrics", response_class=Exposition)
-def show_metrics(api: Context, accept_encoding: Annotated[str, Header(max_length=1024)] = "") -> Response:
-    """All metrics for Prometheus; compressed for clients that accept gzip."""
-    body = api.metrics.exposition()
-    headers = {"Content-Type": prometheus_client.CONTENT_TYPE_LATEST, "Vary": "Accept-Encoding"}
-    if takes_gzip(accept_encoding):
-        return Response(gzip.compress(body, GZIP_LEVEL, mtime=0), headers={**headers, "Content-Encoding": "gzip"})
-    return Response(body, headers=headers)
-
-
-def takes_gzip(accepted: str) -> bool:
-    """Return whether an Accept-Encoding accepts gzip (RFC 9110, 12.5.3)."""
-    weights = {}
-    for choice in accepted.lower().split(","):
-        coding, _, parameter = choice.partition(";")
-        weights[coding.strip()] = parameter.replace(" ", "")
-    weight = weights.get("gzip", weights.get("x-gzip", weights.get("*", "q=0")))
-    return not re.fullmatch(r"q=0(\.0{0,3})?", weight)
+def show_metrics(api: Context) -> Exposition:
+    """All metrics for Prometheus."""
+    return Exposition(api.metrics.exposition(), headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
 
 
 @reload_router.post("/-/reload", response_model=Reloaded)

@@ -61,6 +61,8 @@ _LISTED = {
     "number": ("list_dead_letters", "id"),
 }
 """For each parameter of paths: which list has its values, and in which field."""
+_STREAMED = ("show_manifest", "show_logs")
+"""Operations whose answers have no tag: they are sent before they are complete."""
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}
 
@@ -110,6 +112,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         responses["422"] = _problem(422)
     for status in _statuses(path, method):
         responses.setdefault(str(status), _problem(status))
+    if method == "get" and path.startswith("/api/") and operation["operationId"] not in _STREAMED:
+        responses["304"] = {"description": "The client has this answer: its ETag is in If-None-Match"}
+        responses["200"]["headers"] = {"ETag": {"description": "Tag of the answer", "schema": {"type": "string"}}}
     operation["responses"] = dict(sorted(responses.items()))
     for response in responses.values():
         for content in response.get("content", {}).values():

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dead-letters": ("retrainer.cli.dead_letters:dead_letters", "List, show, replay and discard dead letters."),
     "finalizers": ("retrainer.cli.finalizers:finalizers", "Remove the finalizer from Workflows of a removed daemon."),
     "store": ("retrainer.cli.store:store", "Back up, restore, check, migrate, export or import the store."),
+    "runbook": ("retrainer.cli.runbook:runbook", "Print what an alert means, and what to do."),
     "support": ("retrainer.cli.support:support", "Write a bundle for those who help, without secrets."),
     "completion": ("retrainer.cli.completion:completion", "Print the completion script of a shell."),
 }

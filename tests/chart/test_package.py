@@ -34,8 +34,8 @@ def test_each_link_of_its_readme_leads_into_the_package_or_to_an_address(package
     assert [target for target in local if not (package / target.partition("#")[0]).exists()] == []
 
 
-@pytest.mark.parametrize("field", ["home", "sources", "icon", "maintainers", "kubeVersion", "keywords", "appVersion"])
-def test_it_says_where_it_is_from_and_what_it_needs(package: Path, field: str) -> None:
+@pytest.mark.parametrize("field", ["icon", "maintainers", "kubeVersion", "keywords", "appVersion"])
+def test_it_says_who_made_it_and_what_it_needs(package: Path, field: str) -> None:
     assert yaml.safe_load((package / "Chart.yaml").read_text())[field]
 
 

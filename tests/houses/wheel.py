@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -38,3 +44,16 @@ def install(wheel: Path, folder: Path) -> Path:
     ):
         subprocess.run(command, check=True, timeout=300)
     return folder / "bin" / "retrainer"
+
+
+def once(factory: pytest.TempPathFactory) -> Path:
+    """Build and install it once for all tests of this execution, in any process; return the path of the command."""
+    base = factory.getbasetemp()
+    folder = base.parent / "wheel" if os.environ.get("PYTEST_XDIST_WORKER") else base / "wheel"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / "done"
+        if not done.exists():
+            done.write_text(str(install(build(folder / "dist"), folder / "venv")))
+        return Path(done.read_text())

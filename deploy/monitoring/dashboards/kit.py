@@ -23,16 +23,14 @@ SELECTED = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"'
 RULE = f'{SELECTED}, rule="$rule"'
 ANY = "or 0 * count(retrainer_build_info)"
 """Makes a count 0 instead of empty, but only if a process was scraped: without one nothing is known to be good."""
-RUNBOOKS = "https://retrainer.dev/docs/how-to/operations/runbooks"
 HEIGHT, SMALL = 8, 4
 WIDTH = 24
 GREEN, YELLOW, RED = "green", "yellow", "red"
 TO_RULE = "/d/retrainer-rule?var-rule=${__value.raw}&${datasource:queryparam}" + "".join(
     f"&var-{label}=${{__data.fields.{label}}}" for label in INSTALLATION.split(", ")
 )
-TO_RUNBOOK = f"{RUNBOOKS}/${{__value.raw}}.md"
-LINKS = {"rule": ("This rule", TO_RULE), "alertname": ("What to do", TO_RUNBOOK)}
-"""Title and address of what a cell of a column leads to."""
+LINKS = {"rule": [{"title": "This rule", "url": TO_RULE}], "alertname": []}
+"""What a cell of a column leads to. The chart fills in the empty list, with the address of the runbooks."""
 METRIC = re.compile(r"\b(job:retrainer_\w+:\w+|(?:retrainer|process)_\w+|ALERTS)\b(\{)?")
 MARKS = {
     "Runs started": ("changes(retrainer_last_fired_timestamp_seconds[$__interval]) > 0", "blue", "{{rule}}: a run"),
@@ -134,8 +132,8 @@ class Kit:
         )
         for name, unit in units.items():
             panel.override_by_name(name, [dm.DynamicConfigValue("unit", unit)])
-        for name, (text, url) in LINKS.items():
-            panel.override_by_name(name, [dm.DynamicConfigValue("links", [{"title": text, "url": url}])])
+        for name, links in LINKS.items():
+            panel.override_by_name(name, [dm.DynamicConfigValue("links", links)])
         return panel
 
     def mark(self, name: str) -> d.AnnotationQuery:

@@ -76,7 +76,7 @@ def _alerts() -> Iterator[Builder]:
         "Firing alerts",
         {},
         Query(f"max by ({INSTALLATION}, alertname, severity, source, rule, team) ({firing})", "Firing"),
-        about="The name of an alert leads to its runbook.",
+        about="`retrainer runbook NAME` says what to do; the name leads there if the chart knows the address.",
     )
     yield KIT.lines(
         "Firing alerts over time",

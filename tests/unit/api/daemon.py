@@ -66,7 +66,9 @@ class Daemon:
             clock=SimpleNamespace(now=lambda: NOW),
             store=SimpleNamespace(read=self._read),
         )
-        exposition = b"# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n"
+        exposition = b"# HELP retrainer_leader %b\n# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n" % (
+            b"-" * 2000
+        )
         self.refused_tokens: list[tuple[str, str]] = []
         process = SimpleNamespace(refused=self._refused, refused_token=lambda *facts: self.refused_tokens.append(facts))
         self.metrics = SimpleNamespace(exposition=lambda: exposition, process=process)

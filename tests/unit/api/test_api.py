@@ -202,25 +202,6 @@ def test_dead_letters_are_replayed_and_discarded(client: httpx.Client) -> None:
     assert client.post(f"{API}/dead-letters/discard", json={"ids": [1, 7]}).json() == {"discarded": 1}
 
 
-@pytest.mark.parametrize(
-    ("accepted", "compressed"),
-    [
-        pytest.param("gzip", True, id="gzip"),
-        pytest.param("deflate, GZIP;q=0.5", True, id="among others"),
-        pytest.param("*", True, id="anything"),
-        pytest.param("gzip;q=0", False, id="refused"),
-        pytest.param("gzip; q=0.000, *", False, id="refused by name"),
-        pytest.param("identity", False, id="nothing but the text"),
-        pytest.param("", False, id="nothing said"),
-    ],
-)
-def test_metrics_are_compressed_for_those_who_take_it(client: httpx.Client, accepted: str, compressed: bool) -> None:
-    answer = client.get("/metrics", headers={"Accept-Encoding": accepted})
-    assert (answer.headers.get("content-encoding") == "gzip") is compressed
-    assert answer.headers["vary"] == "Accept-Encoding"
-    assert "retrainer_leader 1.0" in answer.text
-
-
 def test_probes_metrics_and_reload(client: httpx.Client, daemon: Daemon) -> None:
     assert client.get("/healthz").json() == {"status": "ok", "reasons": []}
     daemon.waits.append(Wait("source lake", "queue", "connection refused by sqs.internal", NOW))

@@ -2,8 +2,8 @@
 {{- define "retrainer.alertGroups" -}}
 {{- $values := .Values.prometheusRule }}
 {{- $tunings := $values.alerts | default dict }}
-{{- $pages := printf "%s/" (trimSuffix "/" $values.runbooks) }}
-{{- $file := .Files.Get "monitoring/alerts.yaml" | replace "https://retrainer.dev/docs/how-to/operations/runbooks/" $pages | fromYaml }}
+{{- $pages := trimSuffix "/" $values.runbooks }}
+{{- $file := .Files.Get "monitoring/alerts.yaml" | fromYaml }}
 {{- $names := list }}{{ $groups := list }}
 {{- range $group := $file.groups }}
 {{- $rules := list }}
@@ -13,6 +13,7 @@
 {{- if $rule.alert }}
 {{- $names = append $names $rule.alert }}
 {{- $tuning = get $tunings $rule.alert | default dict }}
+{{- with $pages }}{{ $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" . $rule.alert) }}{{ end }}
 {{- include "retrainer.tune" (list $rule $tuning ($values.alertLabels | default dict)) }}
 {{- end }}
 {{- if dig "enabled" true $tuning }}{{ $rules = append $rules $rule }}{{ end }}
