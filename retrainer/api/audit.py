@@ -14,6 +14,7 @@ from retrainer.rules.trigger_answers import would_match
 from retrainer.sources.formats.s3 import about
 from retrainer.store import queries, search
 from retrainer.store import tables as t
+from retrainer.store.pages import Page
 from retrainer.util import values
 from retrainer.util.timefmt import moment
 
@@ -89,7 +90,7 @@ def _node(name: str, row: Row[Any] | None) -> dict[str, Any] | None:
     return {"name": name, "state": row.reason, "detail": detail, "children": []}
 
 
-def find(store: Store, rules: Iterable[CompiledRule], wanted: EventQuery) -> queries.Page:
+def find(store: Store, rules: Iterable[CompiledRule], wanted: EventQuery) -> Page:
     """Return matching events, newest first, with the effects in each rule. Makes many short reads.
 
     Subjects have no index: each call searches `SUBJECTS` events, and ``next`` of the page says where to continue.
@@ -97,7 +98,7 @@ def find(store: Store, rules: Iterable[CompiledRule], wanted: EventQuery) -> que
     seqs, following = _seqs(store, wanted)
     compiled = list(rules)
     events = filter(None, (store.read(partial(queries.event, seq=seq)) for seq in seqs))
-    return queries.Page([{**event, "effects": _effects(store, compiled, event)} for event in events], following)
+    return Page([{**event, "effects": _effects(store, compiled, event)} for event in events], following)
 
 
 def _seqs(store: Store, wanted: EventQuery) -> tuple[list[int], int | None]:

@@ -8,12 +8,14 @@ from pydantic import ConfigDict, Field
 
 from retrainer.api import audit
 from retrainer.api.description import problems
-from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Since, Text, Until, page, refusals
+from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Period, Text, page, refusals
 from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, RequestBody, View, WholeNumber, words
 from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
+from retrainer.store.pages import Page as Rows
+from retrainer.store.pages import PageRequest
 from retrainer.store.scope import Scope
 from retrainer.store.search import EventQuery
 
@@ -133,6 +135,7 @@ class DeadLetterIds(RequestBody):
 def list_events(
     api: Context,
     sees: Sees,
+    period: Period,
     source: Text = None,
     outcome: Literal["matched", "filtered", "ignored", "dead_lettered"] | None = None,
     rule: Text = None,
@@ -140,24 +143,23 @@ def list_events(
     cursor: Number = None,
     limit: Limit = 50,
 ) -> Any:
-    """Accepted events, newest first; with `rule` (and `key`) those it matched."""
+    """Accepted events, newest first; with `rule` (and `key`) those it matched. `since` and `until`: received then."""
     if rule is not None and not sees.has_rule(rule):
-        return page(queries.Page([]))
-    asked = queries.PageRequest(cursor, limit)
+        return page(Rows([]))
+    asked = PageRequest(cursor, limit, *period)
     found = api.read(queries.events, source=source, outcome=outcome, rule=rule, key=key, scope=sees, page=asked)
-    return page(queries.Page(list(map(sees.event, found.items)), found.next))
+    return page(Rows(list(map(sees.event, found.items)), found.next))
 
 
 @router.get("/events/find", response_model=Page[FoundEvent])
 def find_events(
     api: Context,
     sees: Sees,
+    period: Period,
     text: Annotated[
         str, Query(min_length=1, max_length=1024, pattern=PRINTABLE, description="Number, id, object or subject")
     ],
     source: Text = None,
-    since: Since = None,
-    until: Until = None,
     cursor: Number = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 5,
 ) -> Any:
@@ -165,13 +167,10 @@ def find_events(
 
     Each call searches 20,000 events for a subject, newest first: `next` continues with earlier ones.
     """
-    began, ended = (moment.timestamp() if moment is not None else None for moment in (since, until))
-    query = EventQuery(text, source, cursor, began, ended, limit)
+    query = EventQuery(text, source, cursor, *period, limit)
     rules = [rule for name, rule in api.engine.catalog.rules.items() if sees.has_rule(name)]
     found = audit.find(api.engine.store, rules, query)
-    return page(
-        queries.Page([_seen(sees, item) for item in found.items if sees.has_source(item["source"])], found.next)
-    )
+    return page(Rows([_seen(sees, item) for item in found.items if sees.has_source(item["source"])], found.next))
 
 
 def _seen(sees: Scope, found: dict[str, Any]) -> dict[str, Any]:
@@ -191,14 +190,15 @@ def show_event(api: Context, sees: Sees, seq: BigNumber) -> Any:
 def list_decisions(
     api: Context,
     sees: Sees,
+    period: Period,
     rule: Text = None,
     key: Text = None,
     decision: Literal["fire", "hold", "skip"] | None = None,
     cursor: Number = None,
     limit: Limit = 50,
 ) -> Any:
-    """Decisions with their reasons, newest first."""
-    asked = queries.PageRequest(cursor, limit)
+    """Decisions with their reasons, newest first. `since` and `until`: those that held then."""
+    asked = PageRequest(cursor, limit, *period)
     return page(api.read(queries.decisions, rule=rule, key=key, decision=decision, scope=sees, page=asked))
 
 
@@ -206,15 +206,16 @@ def list_decisions(
 def list_slots(
     api: Context,
     sees: Sees,
+    period: Period,
     rule: Annotated[str, Query(max_length=63, pattern=PRINTABLE)],
     key: Text = None,
     cursor: SlotCursor = None,
     limit: Limit = 50,
 ) -> Any:
-    """Schedule slots of a rule, newest first, each with its outcome."""
+    """Schedule slots of a rule, newest first, each with its outcome. `since` and `until` are about the slot."""
     if not sees.has_rule(rule):
-        return page(queries.Page([]))
-    found = api.read(queries.slots, rule, key=key, page=queries.PageRequest(_slot_of(cursor), limit))
+        return page(Rows([]))
+    found = api.read(queries.slots, rule, key=key, page=PageRequest(_slot_of(cursor), limit, *period))
     following = "{0!r}/{2}/{1}".format(*found.next) if found.next is not None else None
     return {"items": found.items, "next": following}
 
@@ -229,10 +230,16 @@ def _slot_of(cursor: str | None) -> tuple[float, str, str] | None:
 
 @router.get("/dead-letters", response_model=Page[DeadLetter])
 def list_dead_letters(
-    api: Context, sees: Sees, source: Text = None, reason: Text = None, cursor: Number = None, limit: Limit = 50
+    api: Context,
+    sees: Sees,
+    period: Period,
+    source: Text = None,
+    reason: Text = None,
+    cursor: Number = None,
+    limit: Limit = 50,
 ) -> Any:
-    """Input that could not be processed, newest first."""
-    asked = queries.PageRequest(cursor, limit)
+    """Input that could not be processed, newest first. `since` and `until`: stored then."""
+    asked = PageRequest(cursor, limit, *period)
     return page(api.read(queries.dead_letters, source=source, reason=reason, scope=sees, page=asked))
 
 

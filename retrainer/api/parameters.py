@@ -16,7 +16,7 @@ from retrainer.api.problems import words
 from retrainer.api.views import MOST, PRINTABLE
 from retrainer.sources.http.refusal import Refusal
 from retrainer.sources.replay import Busy
-from retrainer.store.queries import Page
+from retrainer.store.pages import Page
 
 
 async def _context(request: Request) -> ApiContext:
@@ -65,6 +65,15 @@ Instant = Annotated[
 ]
 Since = Annotated[_Rfc3339 | None, Query(description="At this time or later")]
 Until = Annotated[_Rfc3339 | None, Query(description="Before this time")]
+
+
+def _period(since: Since = None, until: Until = None) -> tuple[float | None, float | None]:
+    begin, end = (moment.timestamp() if moment is not None else None for moment in (since, until))
+    return begin, end
+
+
+Period = Annotated[tuple[float | None, float | None], Depends(_period)]
+"""`since` and `until` of a list in seconds since the epoch, as `PageRequest` takes them."""
 
 
 class _NumberInPath(StringConvertor):

@@ -16,7 +16,7 @@ from retrainer.event import Event, split_attributes
 from retrainer.rules.explain import explain
 from retrainer.rules.trigger_answers import would_match
 from retrainer.store import run_statements, statements
-from retrainer.store.queries import Page
+from retrainer.store.pages import Page, PageRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,14 +40,13 @@ MOST_JUDGED = 1000
 
 @dataclass(frozen=True, slots=True)
 class RuleQuery:
-    """A filter for rules: those after ``after`` by name that meet all conditions.
+    """A filter for rules: those by name of a page that meet all conditions. The time is that of their last run.
 
     ``name``: a part of the name. ``state``: a mode, a decision or its reason. ``labels``: `name` or `name=value`.
     ``only``: names of the rules that the caller may see, None for all.
     """
 
-    limit: int
-    after: str = ""
+    page: PageRequest
     name: str = ""
     state: str = ""
     source: str = ""
@@ -80,24 +79,32 @@ class RuleLines:
         return {**self._store.read(partial(self._line, rule=rule)), "configuration": configuration}
 
     def page(self, query: RuleQuery) -> Page:
-        """Return the lines after ``query.after`` by name; ``next`` is the name of the last rule that was checked."""
+        """Return the lines after the cursor by name; ``next`` is the name of the last rule that was checked."""
         catalog = self._catalog()
         names = self._sorted(catalog)
-        left = names[bisect_right(names, query.after) :]
-        looked_at, judged = query.after, 0
+        looked_at, judged = query.page.cursor or "", 0
+        left = names[bisect_right(names, looked_at) :]
         found: list[dict[str, Any]] = []
         for at in range(0, len(left), CHUNK):
             rules = [rule for name in left[at : at + CHUNK] if _matches(rule := catalog.rules[name], query)]
             states = self._store.read(partial(statements.touched, rules=[r.name for r in rules])) if query.state else {}
             for rule in rules:
-                if len(found) >= query.limit or judged >= MOST_JUDGED:
+                if len(found) >= query.page.limit or judged >= MOST_JUDGED:
                     return Page(found, looked_at)
                 looked_at = rule.name
-                stands, fresh = self._stands(rule, query.state, states) if query.state else (True, False)
+                stands, fresh = self._wanted(rule, query, states)
                 judged += fresh
                 if stands:
                     found.append(self._store.read(partial(self._line, rule=rule)))
         return Page(found)
+
+    def _wanted(self, rule: CompiledRule, query: RuleQuery, states: Mapping[str, Touched]) -> tuple[bool, bool]:
+        """Return whether a rule meets the conditions of time and state, and whether that had to be looked up."""
+        if query.page.has_period:
+            last = self._store.read(partial(run_statements.last_run, rule=rule.name))
+            if last is None or not query.page.covers(last.created_at):
+                return False, True
+        return self._stands(rule, query.state, states) if query.state else (True, False)
 
     def _rule(self, name: str) -> CompiledRule:
         try:

@@ -14,6 +14,7 @@ from retrainer.api.parameters import (
     Instant,
     KeyOfRule,
     Limit,
+    Period,
     RuleName,
     page,
     refusals,
@@ -39,6 +40,7 @@ from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.rules.outcome import Kind
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
+from retrainer.store.pages import PageRequest
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -201,6 +203,7 @@ class PauseRequest(RequestBody):
 def list_rules(
     api: Context,
     sees: Sees,
+    period: Period,
     name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
     state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
     source: Annotated[str, Query(max_length=63, description="A source that the rule uses")] = "",
@@ -208,8 +211,9 @@ def list_rules(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
-    """Rules by name, each with a one-line verdict."""
-    return page(api.rules.page(RuleQuery(limit, cursor or "", name, state, source, tuple(label or ()), sees.rules)))
+    """Rules by name, each with a one-line verdict. `since` and `until`: those whose last run was created then."""
+    asked = PageRequest(cursor, limit, *period)
+    return page(api.rules.page(RuleQuery(asked, name, state, source, tuple(label or ()), sees.rules)))
 
 
 @router.get("/{rule}", response_model=RuleDetail, responses=problems(404))
@@ -220,11 +224,11 @@ def show_rule(api: Context, rule: RuleName) -> Any:
 
 
 @router.get("/{rule}/keys", response_model=Page[Key], responses=problems(404))
-def list_keys(api: Context, rule: RuleName, cursor: Cursor = None, limit: Limit = 50) -> Any:
-    """The live keys of a rule with `for_each`."""
+def list_keys(api: Context, period: Period, rule: RuleName, cursor: Cursor = None, limit: Limit = 50) -> Any:
+    """The live keys of a rule with `for_each`, by key. `since` and `until`: those that last changed then."""
     if rule not in api.engine.catalog.rules:
         raise Refusal(404, f"there is no rule {rule!r}")
-    return page(api.read(queries.states, rule, after=cursor, limit=limit))
+    return page(api.read(queries.states, rule, PageRequest(cursor, limit, *period)))
 
 
 @router.post("/{rule}/explain", response_model=Explanation, responses=problems(404, 409))

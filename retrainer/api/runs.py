@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.ledger import Event
-from retrainer.api.parameters import Context, Cursor, Limit, Number, RunId, Text, page, refusals
+from retrainer.api.parameters import Context, Cursor, Limit, Number, Period, RunId, Text, page, refusals
 from retrainer.api.sight import Sees
 from retrainer.api.views import Id, Json, Moment, NotGiven, Page, Phase, RequestBody, View
 from retrainer.engine.commands import operator_commands
@@ -19,6 +19,8 @@ from retrainer.manifests.document import document, place
 from retrainer.runs.run import RunPhase
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries, run_statements
+from retrainer.store.pages import Page as Rows
+from retrainer.store.pages import PageRequest
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -232,15 +234,16 @@ KnownRun = Annotated[str, Depends(_resolved)]
 def list_runs(
     api: Context,
     sees: Sees,
+    period: Period,
     rule: Text = None,
     key: Text = None,
     phase: RunPhase | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
-    """Runs, newest first."""
+    """Runs, newest first. `since` and `until`: created then."""
     wanted = phase.value if phase is not None else None
-    asked = queries.PageRequest(cursor, limit)
+    asked = PageRequest(cursor, limit, *period)
     return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, scope=sees, page=asked))
 
 
@@ -251,11 +254,16 @@ def show_run(api: Context, run: KnownRun) -> Any:
 
 
 @router.get("/{run}/inputs", response_model=Page[Input], responses=problems(404, 409))
-def list_inputs(api: Context, sees: Sees, run: KnownRun, cursor: Number = None, limit: Limit = 100) -> Any:
-    """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt."""
+def list_inputs(
+    api: Context, sees: Sees, period: Period, run: KnownRun, cursor: Number = None, limit: Limit = 100
+) -> Any:
+    """The events that a run consumed, in order of arrival; a manual retry has those of the first attempt.
+
+    `since` and `until`: received then.
+    """
     with refusals():
-        found = api.read(queries.run_inputs, run, after=cursor or 0, limit=limit)
-    return page(queries.Page([{**sees.event(event), **place(event)} for event in found.items], found.next))
+        found = api.read(queries.run_inputs, run, PageRequest(cursor, limit, *period))
+    return page(Rows([{**sees.event(event), **place(event)} for event in found.items], found.next))
 
 
 @router.get(

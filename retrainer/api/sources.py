@@ -6,11 +6,14 @@ from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
 from retrainer.api.description import problems
-from retrainer.api.parameters import Context, refusals
+from retrainer.api.parameters import Context, Cursor, Limit, Period, refusals
 from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Json, Moment, Page, RequestBody, View, WholeNumber, words
+from retrainer.store.pages import PageRequest
 
 router = APIRouter(prefix="/sources", tags=["sources"])
+MOST_SOURCES = 1000
+"""Sources on one page, if nothing else is asked for: the lines of all are computed anyway."""
 Name = Annotated[str, Path(description="Name of a source", max_length=63, examples=["lake"])]
 
 
@@ -117,9 +120,15 @@ class ReplayRequest(RequestBody):
 
 
 @router.get("", response_model=Page[Source])
-def list_sources(api: Context, sees: Sees) -> Any:
-    """All sources with their state."""
-    return {"items": [source for source in api.sources.summaries() if sees.has_source(source["name"])]}
+def list_sources(api: Context, sees: Sees, period: Period, cursor: Cursor = None, limit: Limit = MOST_SOURCES) -> Any:
+    """Sources by name, with their state. `since` and `until`: those whose last event arrived then."""
+    asked = PageRequest(cursor or "", limit, *period)
+    found = [
+        source
+        for source in api.sources.summaries()
+        if source["name"] > asked.cursor and sees.has_source(source["name"]) and asked.covers(source["last_event_at"])
+    ]
+    return {"items": found[:limit], "next": found[limit - 1]["name"] if len(found) > limit else None}
 
 
 @router.get("/{source}", response_model=SourceDetail, responses=problems(404))

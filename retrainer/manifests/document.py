@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.store import queries
+from retrainer.store.pages import Page, PageRequest
 from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def document(read: Read, run: str) -> Iterator[bytes]:
     """
     yield orjson.dumps(_header(read(lambda conn: queries.fed(conn, run))))[:-1] + b',"inputs":['
     count, between = 0, b"\n"
-    page = queries.Page([], 0)
+    page = Page([], 0)
     while page.next is not None:
-        page = read(partial(queries.run_inputs, run=run, after=page.next, limit=PAGE))
+        page = read(partial(queries.run_inputs, run=run, page=PageRequest(page.next, PAGE)))
         if page.items:
             yield between + b",\n".join(orjson.dumps(line(event)) for event in page.items)
             between = b",\n"

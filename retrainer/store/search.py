@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
+from retrainer.store import pages
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
@@ -80,17 +81,8 @@ def by_subject(conn: Connection, subject: str, source: str | None, below: int, l
 
 
 def number_at(conn: Connection, moment: float) -> int:
-    """Return the `seq` of the first event that arrived at or after ``moment``, by bisection; last `seq` + 1 if none."""
-    lo, hi = (conn.execute(select(end(_C.seq))).scalar() or 0 for end in (func.min, func.max))
-    hi += 1
-    while lo < hi:
-        middle = (lo + hi) // 2
-        row = conn.execute(select(_C.seq, _C.at).where(_C.seq >= middle).order_by(_C.seq).limit(1)).first()
-        if row is None or row.at >= moment:
-            hi = middle
-        else:
-            lo = row.seq + 1
-    return lo
+    """Return the `seq` of the first event that arrived at or after ``moment``; last `seq` + 1 if none."""
+    return pages.number_at(conn, _C.seq, _C.at, moment)
 
 
 def _newest(conn: Connection, wanted: Sequence[ColumnElement[bool]], limit: int) -> list[Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from retrainer.store.queries import Page
+    from retrainer.store.pages import Page
 
 START = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 RULES = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.api.rule_summaries import RuleQuery
+from retrainer.store.pages import PageRequest
 from tests.houses.daemon_in_process import DaemonInProcess
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_p
 def test_a_page_looks_at_no_more_rules_than_it_may(house: DaemonInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrainer.api.rule_summaries.MOST_JUDGED", 1)
     house.app.api.rules.verdicts.clear()
-    page = house.app.api.rules.page(RuleQuery(limit=50, state="cooldown"))
+    page = house.app.api.rules.page(RuleQuery(PageRequest(), state="cooldown"))
     assert page.items == []
     assert page.next == "churn-de"
     assert names(house, state="hold") == ["churn-de", "churn-fr", "night", "still"]

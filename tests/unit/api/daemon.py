@@ -12,7 +12,7 @@ from retrainer.config.settings import Settings
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.schedules import backfills
 from retrainer.store import queries
-from retrainer.store.queries import Page
+from retrainer.store.pages import Page
 from retrainer.workflows.base import StepOutput
 from tests.unit.api.ledger import NOW, RUN, history
 

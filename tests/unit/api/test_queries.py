@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import update
 
+from retrainer.store import pages as pages_module
 from retrainer.store import queries
 from retrainer.store import tables as t
 from retrainer.store.packing import pack
+from retrainer.store.pages import Page, PageRequest
 from tests.unit.api.ledger import NOW, RUN, Memory, event, history, run
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def memory() -> Iterator[Memory]:
     memory.close()
 
 
-def pages(memory: Memory, ask: Callable[[Connection, Any], queries.Page]) -> list[list[dict[str, Any]]]:
+def pages(memory: Memory, ask: Callable[[Connection, Any], Page]) -> list[list[dict[str, Any]]]:
     """All pages, as a client reads them that follows `next`."""
     found, cursor = [], None
     while True:
@@ -48,7 +50,7 @@ RUNS = [
 @pytest.mark.parametrize(("wanted", "expected"), RUNS)
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_runs(memory: Memory, wanted: dict[str, str], expected: list[int], limit: int) -> None:
-    found = pages(memory, lambda conn, cursor: queries.runs(conn, **wanted, page=queries.PageRequest(cursor, limit)))
+    found = pages(memory, lambda conn, cursor: queries.runs(conn, **wanted, page=PageRequest(cursor, limit)))
     assert [item["id"] for page in found for item in page] == [RUN.format(n) for n in expected]
 
 
@@ -72,7 +74,7 @@ def test_a_run_has_its_json_decoded(memory: Memory) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 4, 50])
 def test_inputs_are_the_events_of_the_key_within_the_ranges(memory: Memory, limit: int) -> None:
     # 4 and 5 are between the ranges; 8 is in the second one and belongs to another key
-    found = pages(memory, lambda c, cursor: queries.run_inputs(c, RUN.format(1), after=cursor or 0, limit=limit))
+    found = pages(memory, lambda c, cursor: queries.run_inputs(c, RUN.format(1), PageRequest(cursor, limit)))
     assert [item["seq"] for page in found for item in page] == [1, 2, 3, 6, 7]
 
 
@@ -105,21 +107,21 @@ def test_events(
     limit: int,
     scan: int,
 ) -> None:
-    monkeypatch.setattr(queries, "SCAN", scan)
-    found = pages(memory, lambda conn, cursor: queries.events(conn, **wanted, page=queries.PageRequest(cursor, limit)))
+    monkeypatch.setattr(pages_module, "SCAN", scan)
+    found = pages(memory, lambda conn, cursor: queries.events(conn, **wanted, page=PageRequest(cursor, limit)))
     assert [item["seq"] for page in found for item in page] == expected
     assert all(len(page) <= limit for page in found)
 
 
 def test_a_search_without_an_index_goes_on_in_the_next_page(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "SCAN", 3)
+    monkeypatch.setattr(pages_module, "SCAN", 3)
     memory.put(t.events, *(event(n, source="noise", rules=[], outcome="ignored") for n in range(10, 20)))
     page = memory.read(lambda conn: queries.events(conn, source="lake"))
     assert (page.items, page.next) == ([], 17)
 
 
 def test_decisions_of_a_key(memory: Memory) -> None:
-    found = memory.read(lambda conn: queries.decisions(conn, rule="churn", key="de", page=queries.PageRequest(limit=2)))
+    found = memory.read(lambda conn: queries.decisions(conn, rule="churn", key="de", page=PageRequest(limit=2)))
     assert [(item["id"], item["reason"]) for item in found.items] == [(4, "batch_complete"), (3, "cooldown")]
     assert found.next == 3
     fired = memory.read(lambda conn: queries.decisions(conn, decision="fire"))
@@ -128,7 +130,7 @@ def test_decisions_of_a_key(memory: Memory) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
 def test_slots_of_equal_time_are_told_apart(memory: Memory, limit: int) -> None:
-    found = pages(memory, lambda conn, cursor: queries.slots(conn, "churn", page=queries.PageRequest(cursor, limit)))
+    found = pages(memory, lambda conn, cursor: queries.slots(conn, "churn", page=PageRequest(cursor, limit)))
     hours = [((item["slot"] - NOW) / 3600, item["key"]) for page in found for item in page]
     assert hours == [(3, "fr"), (3, "de"), (2, "de"), (1, "de")]
 
@@ -143,36 +145,34 @@ def test_dead_letters_tell_their_size_and_one_its_payload(memory: Memory) -> Non
 
 
 def test_states_by_key(memory: Memory) -> None:
-    found = pages(memory, lambda conn, cursor: queries.states(conn, "churn", after=cursor, limit=1))
+    found = pages(memory, lambda conn, cursor: queries.states(conn, "churn", PageRequest(cursor, 1)))
     assert [item["key"] for page in found for item in page] == ["de", "fr"]
 
 
 def test_paging_is_not_moved_by_what_arrives_meanwhile(memory: Memory) -> None:
-    first = memory.read(lambda conn: queries.runs(conn, page=queries.PageRequest(limit=2)))
+    first = memory.read(lambda conn: queries.runs(conn, page=PageRequest(limit=2)))
     memory.put(t.runs, run(4))
-    second = memory.read(lambda conn: queries.runs(conn, page=queries.PageRequest(first.next, 2)))
+    second = memory.read(lambda conn: queries.runs(conn, page=PageRequest(first.next, 2)))
     assert [item["id"] for item in second.items] == [RUN.format(1)]
 
 
 @pytest.mark.parametrize(
     ("ask", "count"),
     [
-        pytest.param(lambda conn, cursor: queries.runs(conn, page=queries.PageRequest(cursor)), 3, id="runs"),
-        pytest.param(lambda conn, cursor: queries.events(conn, page=queries.PageRequest(cursor)), None, id="events"),
+        pytest.param(lambda conn, cursor: queries.runs(conn, page=PageRequest(cursor)), 3, id="runs"),
+        pytest.param(lambda conn, cursor: queries.events(conn, page=PageRequest(cursor)), None, id="events"),
         pytest.param(
-            lambda conn, cursor: queries.events(conn, source="lake", page=queries.PageRequest(cursor)),
+            lambda conn, cursor: queries.events(conn, source="lake", page=PageRequest(cursor)),
             None,
             id="some events",
         ),
         pytest.param(
-            lambda conn, cursor: queries.run_inputs(conn, RUN.format(1), after=cursor or 0), None, id="inputs"
+            lambda conn, cursor: queries.run_inputs(conn, RUN.format(1), PageRequest(cursor)), None, id="inputs"
         ),
+        pytest.param(lambda conn, cursor: queries.slots(conn, "churn", page=PageRequest(cursor)), None, id="slots"),
+        pytest.param(lambda conn, cursor: queries.states(conn, "churn", PageRequest(cursor)), 2, id="keys"),
         pytest.param(
-            lambda conn, cursor: queries.slots(conn, "churn", page=queries.PageRequest(cursor)), None, id="slots"
-        ),
-        pytest.param(lambda conn, cursor: queries.states(conn, "churn", after=cursor), 2, id="keys"),
-        pytest.param(
-            lambda conn, cursor: queries.dead_letters(conn, page=queries.PageRequest(cursor)), None, id="dead letters"
+            lambda conn, cursor: queries.dead_letters(conn, page=PageRequest(cursor)), None, id="dead letters"
         ),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_page_ends_where_its_rows_are_large_and_the_next_goes_on(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, ask: Any, count: int | None
 ) -> None:
     (whole,) = (page for page in pages(memory, ask) if page)
-    monkeypatch.setattr(queries, "MOST_BYTES", 1)
+    monkeypatch.setattr(pages_module, "MOST_BYTES", 1)
     single = [page for page in pages(memory, ask) if page]
     assert [len(page) for page in single] == [1] * len(whole)
     assert [item for page in single for item in page] == whole
@@ -191,6 +191,6 @@ def test_what_is_packed_weighs_what_it_is_once_it_is_unpacked(memory: Memory) ->
     memory.put(t.events, *(event(100 + i) for i in range(6)))
     large = update(t.events).where(t.events.c.seq >= 100).values(data=pack({"a": "x" * 1_500_000}))
     memory.read(lambda conn: conn.execute(large))
-    first = memory.read(lambda conn: queries.events(conn, page=queries.PageRequest(limit=1000)))
+    first = memory.read(lambda conn: queries.events(conn, page=PageRequest(limit=1000)))
     assert [item["seq"] for item in first.items] == [105, 104, 103]
     assert first.next == 103

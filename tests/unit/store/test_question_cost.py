@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert
 
+from retrainer.store import pages as pages_module
 from retrainer.store import queries, run_statements
 from retrainer.store import tables as t
+from retrainer.store.pages import PageRequest
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
             slot = {"trigger": "t", "slot": n, "until": n, "count": 1, "outcome": "fired", "reason": "", "at": n}
             conn.execute(insert(t.slots).values(**where, **slot))
             letter = {
-                "at": 0.0,
+                "at": n,
                 "source": "s",
                 "event": f"e{n}",
                 "reason": "raised",
@@ -49,6 +51,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteStore]:
                 "size": 1,
             }
             conn.execute(insert(t.dead_letters).values(**letter, payload=b"x"))
+            state = {"id": n, "rule": "r", "key": f"k{n}", "revision": "", "version": 1, "state": "{}", "touched_at": n}
+            conn.execute(insert(t.states).values(**state))
     yield opened
     opened.close()
 
@@ -71,27 +75,42 @@ def steps(store: SqliteStore, ask: Callable[[Connection], object]) -> int:
 QUESTIONS: list[Any] = [
     pytest.param(lambda conn: run_statements.last_run(conn, "r"), id="the last run of a rule"),
     pytest.param(lambda conn: run_statements.live_runs(conn, "r", "k1"), id="what runs of a key"),
-    pytest.param(lambda conn: queries.runs(conn, rule="r", page=queries.PageRequest(limit=10)), id="runs of a rule"),
+    pytest.param(lambda conn: queries.runs(conn, rule="r", page=PageRequest(limit=10)), id="runs of a rule"),
     pytest.param(
-        lambda conn: queries.runs(conn, rule="r", phase="FAILED", page=queries.PageRequest(limit=10)),
+        lambda conn: queries.runs(conn, rule="r", phase="FAILED", page=PageRequest(limit=10)),
         id="failed ones, if none failed",
     ),
     pytest.param(
-        lambda conn: queries.runs(conn, phase="FAILED", page=queries.PageRequest(limit=10)),
+        lambda conn: queries.runs(conn, phase="FAILED", page=PageRequest(limit=10)),
         id="failed ones of all rules",
     ),
     pytest.param(
-        lambda conn: queries.runs(conn, rule="r", phase="RUNNING", page=queries.PageRequest(limit=10)),
+        lambda conn: queries.runs(conn, rule="r", phase="RUNNING", page=PageRequest(limit=10)),
         id="live ones of a rule",
     ),
-    pytest.param(lambda conn: queries.slots(conn, "r", page=queries.PageRequest(limit=10)), id="slots of a rule"),
+    pytest.param(lambda conn: queries.slots(conn, "r", page=PageRequest(limit=10)), id="slots of a rule"),
     pytest.param(
-        lambda conn: queries.slots(conn, "r", page=queries.PageRequest((3000.0, "k0", "t"), 10)),
+        lambda conn: queries.slots(conn, "r", page=PageRequest((3000.0, "k0", "t"), 10)),
         id="slots further back",
     ),
     pytest.param(
-        lambda conn: queries.dead_letters(conn, source="other", page=queries.PageRequest(limit=10)),
+        lambda conn: queries.dead_letters(conn, source="other", page=PageRequest(limit=10)),
         id="dead letters of a source",
+    ),
+    pytest.param(
+        lambda conn: queries.dead_letters(conn, page=PageRequest(limit=10, since=3000.0, until=3100.0)),
+        id="dead letters of a time",
+    ),
+    pytest.param(
+        lambda conn: queries.dead_letters(conn, source="other", page=PageRequest(limit=10, until=3100.0)),
+        id="dead letters of a source and a time",
+    ),
+    pytest.param(
+        lambda conn: queries.slots(conn, "r", page=PageRequest(limit=10, until=3100.0)), id="slots before a time"
+    ),
+    pytest.param(lambda conn: queries.runs(conn, page=PageRequest(limit=10, since=1.0)), id="runs of a time"),
+    pytest.param(
+        lambda conn: queries.states(conn, "r", page=PageRequest(limit=10, since=1e9)), id="keys that have not changed"
     ),
 ]
 
@@ -100,16 +119,16 @@ QUESTIONS: list[Any] = [
 def test_it_does_not_grow_with_the_store(
     store: SqliteStore, ask: Callable[[Connection], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "SCAN", 100)
+    monkeypatch.setattr(pages_module, "SCAN", 100)
     assert steps(store, ask) < 40
 
 
 def test_a_stretch_without_a_hit_says_where_to_go_on(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "SCAN", MANY // 4)
+    monkeypatch.setattr(pages_module, "SCAN", MANY // 4)
     cursor, pages = None, 0
     while pages == 0 or cursor is not None:
         page = store.read(
-            lambda conn, cursor=cursor: queries.runs(conn, rule="r", phase="FAILED", page=queries.PageRequest(cursor))
+            lambda conn, cursor=cursor: queries.runs(conn, rule="r", phase="FAILED", page=PageRequest(cursor))
         )
         cursor, pages = page.next, pages + 1
         assert page.items == []
