@@ -125,25 +125,32 @@ def namespace() -> Iterator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
-@pytest.fixture
-def storage(namespace: str, tmp_path: Path) -> Iterator[str]:
+@contextlib.contextmanager
+def local_volume(name: str, folder: Path) -> Iterator[str]:
     """Create a volume on the node with its own storage class. It belongs to root, as new volumes do."""
     node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node1"]}
     volume = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": namespace},
+        "metadata": {"name": name},
         "spec": {
             "capacity": {"storage": "1Gi"},
             "accessModes": ["ReadWriteOnce"],
-            "storageClassName": namespace,
-            "local": {"path": str(tmp_path)},
+            "storageClassName": name,
+            "local": {"path": str(folder)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
         },
     }
     kubectl("apply", "-f", "-", given=orjson.dumps(volume).decode())
-    yield namespace
-    kubectl("delete", "pv", namespace, "--wait=false")
+    yield name
+    kubectl("delete", "pv", name, "--wait=false")
+
+
+@pytest.fixture
+def storage(namespace: str, tmp_path: Path) -> Iterator[str]:
+    """The storage class of a volume."""
+    with local_volume(namespace, tmp_path) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,11 @@ class Release:
     def runs(self, rule: str) -> list[dict[str, Any]]:
         return self._ask("/runs", rule=rule)
 
+    def verdict(self, rule: str) -> str:
+        """What `explain` says of a rule."""
+        answer = self._http.post(f"/api/v1/rules/{rule}/explain", json={}).raise_for_status().json()
+        return str(answer["verdict"])
+
     def push(self, **data: Any) -> None:
         """Send an event to the platform's webhook."""
         assert self._http.post("/hooks/push", json=data).status_code == 202

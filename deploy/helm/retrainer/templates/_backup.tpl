@@ -1,4 +1,4 @@
-{{- /* Name of the CronJob and its claim: Kubernetes adds eleven characters to that of a CronJob, for 63 together. */}}
+{{- /* Name of the CronJob: Kubernetes adds eleven characters to that of a CronJob, for 63 together. */}}
 {{- define "retrainer.backupName" -}}
 {{- printf "%s-backup" (include "retrainer.fullname" . | trunc 45 | trimSuffix "-") }}
 {{- end }}

@@ -32,12 +32,9 @@
 {{- range $key := list "imagePullSecrets" "rulesConfigMaps" }}
 {{- range $name, $wanted := get $.Values $key | default dict }}{{ include "retrainer.checkObject" (list (printf "%s.%s" $key $name) $name 253) }}{{ end }}
 {{- end }}
-{{- range $path := list "apiToken.existingSecret" "tls.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "backup.serviceAccountName" "ingress.ingressClassName" }}
+{{- range $path := list "apiToken.existingSecret" "tls.existingSecret" "postgresql.existingSecret" "persistence.existingClaim" "persistence.storageClass" "serviceAccount.name" "backup.serviceAccountName" "backup.claim" "ingress.ingressClassName" }}
 {{- $parts := splitList "." $path }}
 {{- with get (get $.Values (first $parts)) (last $parts) }}{{ include "retrainer.checkObject" (list $path . 253) }}{{ end }}
-{{- end }}
-{{- range $key := list "existingClaim" "storageClass" }}
-{{- with get $.Values.backup.volume $key }}{{ include "retrainer.checkObject" (list (printf "backup.volume.%s" $key) . 253) }}{{ end }}
 {{- end }}
 {{- range $key := list "priorityClassName" "runtimeClassName" }}
 {{- with get $.Values $key }}{{ include "retrainer.checkObject" (list $key . 253) }}{{ end }}
@@ -104,6 +101,12 @@
 {{- if .Values.backup.enabled }}
 {{- if hasKey ($settings.store | default dict) "max_backup_age" }}
 {{- fail "settings.store.max_backup_age is made from backup.maxAge; use that" }}
+{{- end }}
+{{- if not (or .Values.backup.s3.url .Values.backup.claim) }}
+{{- fail "backup.enabled: say where backups go: a bucket, backup.s3.url: s3://backups/retrainer, or a claim for them, backup.claim: retrainer-backups" }}
+{{- end }}
+{{- if and .Values.backup.s3.url .Values.backup.claim }}
+{{- fail "backup.claim: with backup.s3.url, backups go to the bucket; set one of them" }}
 {{- end }}
 {{- if and .Values.backup.s3.kmsKey (not .Values.backup.s3.sse) }}
 {{- fail "backup.s3.kmsKey: has no effect without backup.s3.sse; write sse: aws:kms" }}
