@@ -15,12 +15,13 @@ from retrainer.util.timefmt import epoch
 
 from .conftest import audited, kubectl, local_volume, until
 from .release import PIPELINES, Release
-from .test_chart_store import LOCAL, STORE, stopped
+from .test_chart_store import STORE, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLAIM = "retrainer-backups"
+IMAGE = "image: localhost/retrainer:test\n          imagePullPolicy: Never"
 RESTORE = Path(__file__).parents[2] / "deploy" / "kubernetes" / "restore-job.yaml"
 RULES = """
 version: 1
@@ -122,7 +123,7 @@ def test_a_backup_under_load_is_restored_after_the_store_was_destroyed(
     pusher.stop()
     with stopped(namespace):
         kubectl("-n", namespace, "exec", "retrainer-store", "--", "sh", "-c", f"rm -f {STORE}*")
-        kubectl("-n", namespace, "apply", "-f", "-", given=RESTORE.read_text().replace("image: retrainer:0.1.0", LOCAL))
+        kubectl("-n", namespace, "apply", "-f", "-", given=RESTORE.read_text().replace("image: retrainer:0.1.0", IMAGE))
         assert "Complete" in ended(namespace, "retrainer-restore")
         assert made[-1] in kubectl("-n", namespace, "logs", "job/retrainer-restore")
     release.connect()
