@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test coverage lint audit test-api test-integration test-cluster image chart bench bench-peers soak study dashboards reference docs lock clean mutate-alerts
+.PHONY: help setup demo test coverage lint audit test-api test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs lock clean mutate-alerts
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -19,6 +19,8 @@ help:
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
 	@echo "make chart             check the Helm chart: lint, its tests, kube-score, and what it renders against the schemas of Kubernetes and Argo (Go)"
+	@echo "make version           write VERSION=0.2.0 everywhere, and begin its section of the changelog"
+	@echo "make release           build wheel, sdist, chart, image, SBOMs, provenance and sums of this commit into dist/release (REPOSITORY=https://… KEY=key.pem BASE=…; root on Debian without Docker, Go)"
 	@echo "make bench             measure, and write bench.json and the figures in the docs"
 	@echo "make bench-peers       measure beside Argo Events, built from its Go module, on the cluster of tests/cluster/cluster.sh (root, Go)"
 	@echo "make soak              everything at once with faults for MINUTES=60 on the cluster and servers, and the account of it; SEED=n repeats a run"
@@ -75,6 +77,13 @@ image:
 
 chart: setup
 	deploy/helm/check
+
+version: setup
+	$(BIN)/python -m deploy.release.version $(VERSION)
+
+release: setup
+	deploy/helm/check tools
+	$(BIN)/python -m deploy.release $(ARGS)
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks $(ARGS)

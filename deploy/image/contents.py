@@ -1,6 +1,7 @@
 # ruff: noqa: INP001, T201 - a standalone script
 """Read the archive of an image: write its list of contents, and print its size.
 
+An archive of several platforms gets a list for each: beside retrainer.cdx.json, retrainer-arm64.cdx.json.
 The image has a list of its Python packages. The Debian packages of its base are added here, whatever the base is.
 """
 
@@ -30,12 +31,12 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def layers(archive: tarfile.TarFile) -> list[tuple[int, bytes]]:
-    """Return the layers of the only image in an OCI archive, each with its packed size in bytes."""
-    document: dict[str, Any] = json.loads(read(archive, "index.json"))
-    while "layers" not in document:  # an index may refer to another index
-        document = json.loads(read(archive, blob(document["manifests"][0]["digest"])))
-    return [(layer["size"], read(archive, blob(layer["digest"]))) for layer in document["layers"]]
+def manifests(archive: tarfile.TarFile, document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the manifest of each image in an OCI archive; an index may refer to another index."""
+    if "layers" in document:
+        yield document
+    for one in document.get("manifests", []):
+        yield from manifests(archive, json.loads(read(archive, blob(one["digest"]))))
 
 
 def blob(digest: str) -> str:
@@ -57,24 +58,38 @@ def debian(status: str, release: str) -> Iterator[dict[str, str]]:
             yield {**component, "purl": purl, "bom-ref": purl}
 
 
-def main(path: str, sbom: str) -> None:
-    packed = unpacked = 0
+def contents(archive: tarfile.TarFile, manifest: dict[str, Any]) -> tuple[dict[str, bytes], int]:
+    """Return the files that say what is in the image, and its size in bytes, unpacked."""
+    unpacked = 0
     found = {SBOM: b"", PACKAGES: b"", RELEASE: b""}
+    for layer in manifest["layers"]:
+        with tarfile.open(fileobj=io.BytesIO(read(archive, blob(layer["digest"])))) as files:
+            for entry in files:
+                unpacked += entry.size
+                name = entry.name.removeprefix("./")
+                if name in found and (file := files.extractfile(entry)) is not None:
+                    found[name] = file.read()
+    return found, unpacked
+
+
+def main(path: str, sbom: str) -> None:
     with tarfile.open(path) as archive:
-        for size, layer in layers(archive):
-            packed += size
-            with tarfile.open(fileobj=io.BytesIO(layer)) as files:
-                for entry in files:
-                    unpacked += entry.size
-                    name = entry.name.removeprefix("./")
-                    if name in found and (file := files.extractfile(entry)) is not None:
-                        found[name] = file.read()
-    document = json.loads(found[SBOM])
-    python = len(document["components"])
-    document["components"] += debian(found[PACKAGES].decode(), found[RELEASE].decode())
-    Path(sbom).write_text(json.dumps(document, indent=2) + "\n")
-    print(f"{path}: {packed / 1e6:.0f} MB packed, {unpacked / 1e6:.0f} MB unpacked")
-    print(f"{sbom}: {python} packages of Python, {len(document['components']) - python} of the system")
+        images = list(manifests(archive, json.loads(read(archive, "index.json"))))
+        for manifest in images:
+            found, unpacked = contents(archive, manifest)
+            document = json.loads(found[SBOM])
+            python = len(document["components"])
+            document["components"] += debian(found[PACKAGES].decode(), found[RELEASE].decode())
+            suffix = f"-{_architecture(archive, manifest)}" if len(images) > 1 else ""
+            written = Path(sbom.replace(".cdx.json", f"{suffix}.cdx.json"))
+            written.write_text(json.dumps(document, indent=2) + "\n")
+            packed = sum(layer["size"] for layer in manifest["layers"])
+            print(f"{path}: {packed / 1e6:.0f} MB packed, {unpacked / 1e6:.0f} MB unpacked")
+            print(f"{written}: {python} packages of Python, {len(document['components']) - python} of the system")
+
+
+def _architecture(archive: tarfile.TarFile, manifest: dict[str, Any]) -> str:
+    return str(json.loads(read(archive, blob(manifest["config"]["digest"])))["architecture"])
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def simulate(
     if history is None or (store and events):
         raise click.UsageError("give one history: --store or --events")
     if html is not None and find_spec("plotly") is None:
-        raise session.failure("--html needs plotly, which is not installed: pip install 'retrainer[chart]'")
+        raise session.failure("--html needs plotly, which is not installed: pip install plotly")
     lasts, begin, stop = _times(run_duration, since, until)
     try:
         compared = bool(current) or not new or _has_rules(session, history)

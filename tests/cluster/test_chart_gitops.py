@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_rules_are_checked_before_they_are_synced(
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rules-to-check"}, "data": files}
     kubectl("-n", platform, "apply", "-f", "-", given=json.dumps(config_map))
     kubectl("-n", platform, "delete", "job", "retrainer-check-rules", "--ignore-not-found")
-    job = JOB.read_text().replace("image: retrainer:0.1.0", LOCAL)
+    job = JOB.read_text().replace(f"image: retrainer:{version('retrainer')}", LOCAL)
     kubectl("-n", platform, "apply", "-f", "-", given=job)
     until(lambda: f"{condition}=True" in conditions(platform))
     assert words in kubectl("-n", platform, "logs", "job/retrainer-check-rules", "-c", container)

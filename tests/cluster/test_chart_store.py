@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,14 @@ def stopped(namespace: str) -> Iterator[None]:
     """Scale the Deployment to zero meanwhile, and run the store pod on its volume."""
     kubectl("-n", namespace, "scale", "deployment", "retrainer", "--replicas=0")
     kubectl("-n", namespace, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=retrainer", "--timeout=50s")
-    kubectl("-n", namespace, "apply", "-f", "-", given=STORE_POD.read_text().replace("image: retrainer:0.1.0", LOCAL))
+    kubectl(
+        "-n",
+        namespace,
+        "apply",
+        "-f",
+        "-",
+        given=STORE_POD.read_text().replace(f"image: retrainer:{version('retrainer')}", LOCAL),
+    )
     kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=50s")
     yield
     kubectl("-n", namespace, "delete", "pod", POD)

@@ -43,8 +43,8 @@ def tarred(files: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def image(*contents: dict[str, bytes]) -> bytes:
-    """An OCI archive of one image with these layers."""
+def image(*contents: dict[str, bytes], platforms: tuple[str, ...] = ("amd64",)) -> bytes:
+    """An OCI archive of one image with these layers for each platform; of several, with an index in the index."""
     blobs: dict[str, bytes] = {}
 
     def stored(data: bytes) -> dict[str, object]:
@@ -52,8 +52,12 @@ def image(*contents: dict[str, bytes]) -> bytes:
         blobs[f"blobs/sha256/{digest}"] = data
         return {"digest": f"sha256:{digest}", "size": len(data)}
 
-    manifest = {"layers": [stored(gzip.compress(tarred(files))) for files in contents]}
-    index = {"manifests": [stored(json.dumps(manifest).encode())]}
+    layers = [stored(gzip.compress(tarred(files))) for files in contents]
+    images = [
+        stored(json.dumps({"config": stored(json.dumps({"architecture": one}).encode()), "layers": layers}).encode())
+        for one in platforms
+    ]
+    index = {"manifests": images if len(images) == 1 else [stored(json.dumps({"manifests": images}).encode())]}
     return tarred({**blobs, "index.json": json.dumps(index).encode()})
 
 
@@ -76,3 +80,11 @@ def test_packages_of_python_and_of_debian_are_listed(tmp_path: Path) -> None:
 def test_a_base_without_dpkg_adds_nothing(tmp_path: Path) -> None:
     ours = {"opt/retrainer/share/sbom/retrainer.cdx.json": json.dumps(PYTHON).encode()}
     assert listed(tmp_path, ours) == ["pkg:pypi/click@8.1"]
+
+
+def test_of_several_platforms_each_has_its_list(tmp_path: Path) -> None:
+    ours = {"opt/retrainer/share/sbom/retrainer.cdx.json": json.dumps(PYTHON).encode()}
+    (tmp_path / "image.tar").write_bytes(image(ours, platforms=("amd64", "arm64")))
+    subprocess.run([sys.executable, SCRIPT, tmp_path / "image.tar", tmp_path / "sbom.cdx.json"], check=True, timeout=60)
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["sbom-amd64.cdx.json", "sbom-arm64.cdx.json"]
+    assert json.loads((tmp_path / "sbom-arm64.cdx.json").read_text()) == PYTHON

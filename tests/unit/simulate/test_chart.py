@@ -75,7 +75,7 @@ def test_without_the_library_it_says_how_to_get_it(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("retrainer.cli.simulate.find_spec", lambda _: None)
     told = CliRunner().invoke(main, files(tmp_path))
     assert told.exit_code == 1
-    assert "pip install 'retrainer[chart]'" in told.stderr
+    assert "pip install plotly" in told.stderr
 
 
 @pytest.mark.parametrize("length", [1, 100, 101, 43_200])
