@@ -78,8 +78,8 @@ class Trial:
 
 def try_all(examples: Sequence[Example], home: Path) -> list[Trial]:
     """Validate each example, and run those whose programs this machine has."""
-    started = [_start(example, home / re.sub(r"\W+", "-", example.name), examples) for example in examples]
     os.environ["PATH"] = f"{Path(__file__).parent / 'bin'}:{os.environ['PATH']}"
+    started = [_start(example, home / re.sub(r"\W+", "-", example.name), examples) for example in examples]
     with _running([engine for _, engine in started if engine is not None]):
         deadline = time.monotonic() + SLOWEST
         ended = {id(trial): _finish(trial, engine, deadline) for trial, engine in started if not trial.endless}
@@ -139,11 +139,15 @@ def _workflow(number: int, spec: dict[str, Any], example: Example) -> dict[str, 
 
 def _needed(example: Example) -> set[str]:
     """Return the parameters that whoever starts the example has to give."""
-    entries = [one for spec in example.specs for one in spec["templates"] if one["name"] == spec.get("entrypoint")]
-    own = [item for one in example.specs for item in (one.get("arguments") or {}).get("parameters") or ()]
-    taken = [item for one in entries for item in (one.get("inputs") or {}).get("parameters") or ()]
-    given = {item["name"] for item in (*own, *taken) if item.keys() & {"value", "valueFrom", "default"}}
-    return {item["name"] for item in (*own, *taken)} - given
+    return {name for spec in example.specs if spec.get("entrypoint") for name in _missing(spec)}
+
+
+def _missing(spec: dict[str, Any]) -> set[str]:
+    entry = next(one for one in spec["templates"] if one["name"] == spec["entrypoint"])
+    sections = (spec.get("arguments") or {}, entry.get("inputs") or {})
+    items = [item for section in sections for item in section.get("parameters") or ()]
+    given = {item["name"] for item in items if item.keys() & {"value", "valueFrom", "default"}}
+    return {item["name"] for item in items} - given
 
 
 @contextmanager

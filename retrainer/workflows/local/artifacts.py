@@ -15,7 +15,7 @@ from retrainer.util.regular_files import kind
 from retrainer.workflows.local.tags import scalar, substitute, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 LARGEST = 1024**3
 """Bytes of the artifacts that a step takes, and of those that it leaves."""
@@ -114,12 +114,12 @@ def _hand_over(source: Path, form: str, item: Mapping[str, Any], target: Path, b
     return copy(source, target, budget)
 
 
-def copy(source: Path, target: Path, budget: ArtifactBudget) -> None:
+def copy(source: Path, target: Path, budget: ArtifactBudget, left_out: Collection[str] = ()) -> None:
     """Copy a file or a folder; links stay links. Raise BadArtifactError for what cannot be in one, or OSError."""
     _copy_one(source, target, source, budget)
     if target.is_symlink() or not target.is_dir():
         return
-    for one in _below(source):
+    for one in _below(source, left_out):
         _copy_one(one, target / one.relative_to(source), source, budget)
 
 
@@ -146,11 +146,13 @@ def _check_link(link: Path, top: Path) -> None:
         raise BadArtifactError(f"contains the link {link.name}, which leads out of the artifact")
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield all in a folder, each folder before what is in it. Links are not followed."""
+def _below(folder: Path, left_out: Collection[str] = ()) -> Iterator[Path]:
+    """Yield all in a folder, without the names in `left_out`; each folder before what is in it. Links stay links."""
     ahead = [folder]
     while ahead:
-        for one in sorted(ahead.pop().iterdir()):
+        for one in sorted((at := ahead.pop()).iterdir()):
+            if at == folder and one.name in left_out:
+                continue
             yield one
             if one.is_dir() and not one.is_symlink():
                 ahead.append(one)

@@ -26,13 +26,15 @@ _DETACH = 2
 class FileView:
     """``root``: an own folder that becomes `/`. ``folders``: path of the step to folder of this machine.
 
-    ``files``: further paths that are the step's own; what this machine has there is not seen. ``shown``: paths of this
+    ``files``: further paths that are the step's own; what this machine has there is not seen. ``opened``:
+    folders of this machine whose content is seen in an own folder. ``shown``: paths of this
     machine below one of those that are seen all the same. ``workdir``: the working directory, as the step sees it.
     """
 
     root: Path
     folders: Mapping[str, Path]
     files: frozenset[str]
+    opened: frozenset[str]
     shown: frozenset[str]
     workdir: str
 
@@ -46,7 +48,7 @@ def available() -> bool:
         if child == 0:
             done = False
             with suppress(BaseException):
-                enter(FileView(Path(root), {}, frozenset(), frozenset(), "/"))
+                enter(FileView(Path(root), {}, frozenset(), frozenset(), frozenset(), "/"))
                 done = True
             os._exit(0 if done else 1)
         return os.waitpid(child, 0)[1] == 0
@@ -59,7 +61,8 @@ def enter(view: FileView) -> None:
     root = os.path.realpath(view.root)
     _mount(root, root, _BIND)
     own = {*view.folders, *view.files}
-    parents = sorted({str(parent) for path in ("/x", *own) for parent in PurePosixPath(path).parents}, key=len)
+    above = {str(parent) for path in ("/x", *own, *view.opened) for parent in PurePosixPath(path).parents}
+    parents = sorted(above | view.opened, key=len)
     for folder in parents:
         if os.path.isdir(folder):  # noqa: PTH112 - a text like the others here
             _open_up(root, folder, own.union(parents))

@@ -101,7 +101,12 @@ class StepFiles:
         here = {self._machine.workdir, str(self._machine.run), sys.prefix, sys.base_prefix, *self._named()}
         tops = (self._places.top(path) for path in here)
         shown = frozenset(path for path in tops if path and os.path.lexists(path))
-        return FileView(self._places.root, self._places.folders, self._places.files, shown, workdir)
+        opened = frozenset(path for path in map(self._path, self._outputs) if self._is_shared(path))
+        return FileView(self._places.root, self._places.folders, self._places.files - opened, opened, shown, workdir)
+
+    def _is_shared(self, path: str) -> bool:
+        """Return whether an output is a folder that this machine has, too: what it has there is seen, but not kept."""
+        return self._machine.mounts and path in self._places.files and os.path.isdir(path)  # noqa: PTH112
 
     def collect(self) -> Outputs:
         """Return what a step left when it succeeded. Raise BadOutputError that names the invalid part."""
@@ -171,7 +176,8 @@ class StepFiles:
         path, target = self._path(item), self._pod.folder / "artifacts" / item["name"]
         target.parent.mkdir(exist_ok=True)
         try:
-            copy(self._found(path), target, self._budget)
+            left_out = frozenset(os.listdir(path)) if self._is_shared(path) else frozenset()  # noqa: PTH208
+            copy(self._found(path), target, self._budget, left_out)
         except FileNotFoundError:
             if item.get("optional"):
                 return None

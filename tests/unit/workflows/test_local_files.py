@@ -254,3 +254,13 @@ def test_a_sub_path_is_a_part_of_the_artifact(tmp_path: Path) -> None:
     for bad, why in {"../d": "leads out", "g": "there is no g"}.items():
         with pytest.raises(BadArtifactError, match=why):
             place(Artifact(tmp_path / "kept", sub_path=bad), {"name": "a"}, tmp_path / "in2", ArtifactBudget())
+
+
+@pytest.mark.parametrize("run", MODES[:1], indirect=True)
+def test_of_a_folder_that_this_machine_has_an_artifact_is_what_the_step_added(run: Callable[..., Outputs]) -> None:
+    left = run("test -e /etc/passwd; mkdir /etc/own; echo 1 > /etc/own/x", **out("etc", "/etc"))
+    kept = left.artifacts["etc"]
+    assert isinstance(kept, Artifact)
+    assert kept.path is not None
+    assert sorted(path.name for path in kept.path.rglob("*")) == ["own", "x"]
+    assert not Path("/etc/own").exists()
