@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from retrainer.api import (
+    activity,
     backfills,
     daemon,
     hooks,
@@ -70,7 +71,7 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
-    for part in (rules, backfills, runs, run_logs, sources, state, ledger, store_backup):
+    for part in (rules, backfills, runs, run_logs, sources, state, ledger, store_backup, activity):
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)

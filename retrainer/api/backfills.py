@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
+from retrainer.api.acting import Acts
 from retrainer.api.description import problems
 from retrainer.api.parameters import Context, IdempotencyKey, KeyOfRule, RuleName, Text, refusals
 from retrainer.api.views import PRINTABLE, Id, KeyText, Moment, ParameterValues, Phase, RequestBody, View
@@ -112,18 +113,20 @@ class Withdrawn(View):
 
 @router.post("/{rule}/backfills", response_model=Backfill, responses=problems(404, 409))
 def request_backfill(
-    api: Context,
+    acts: Acts,
     rule: RuleName,
     wanted: BackfillRequest,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Request runs for past slots. The same Idempotency-Key returns the same answer, and starts nothing twice."""
     period = (wanted.from_, wanted.to, wanted.trigger)
-    order = BackfillOrder(rule, wanted.key, *period, wanted.parameters, wanted.rerun, wanted.by)
+    order = BackfillOrder(rule, wanted.key, *period, wanted.parameters, wanted.rerun, acts.named(wanted.by))
+    told = f"slots from {wanted.from_} to {wanted.to or 'now'}"
+    act = acts.on("backfill", wanted.by, rule=rule, key=wanted.key, dry_run=wanted.dry_run, detail=told)
     with refusals():
         if wanted.dry_run:
-            return api.act(backfills.preview, order)
-        return api.act(backfills.ask, order, idempotency_key)
+            return act(backfills.preview, order)
+        return act(backfills.ask, order, idempotency_key)
 
 
 @router.get("/{rule}/backfills", response_model=Progress, responses=problems(404, 409))
@@ -134,7 +137,7 @@ def show_backfill(api: Context, rule: RuleName, key: KeyOfRule = "", request: Te
 
 
 @router.delete("/{rule}/backfills", response_model=Withdrawn, responses=problems(404, 409))
-def withdraw_backfills(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
+def withdraw_backfills(acts: Acts, rule: RuleName, key: KeyOfRule = "") -> Any:
     """Withdraw all backfills of the rule and key. Runs that have started continue."""
     with refusals():
-        return long_commands.withdraw(api.act, rule, key)
+        return long_commands.withdraw(acts.on("withdraw_backfills", rule=rule, key=key), rule, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from retrainer.api.recorder import Recorder
 from retrainer.telemetry.process_metrics import Waiting
 
 if TYPE_CHECKING:
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from starlette.types import ASGIApp
 
+    from retrainer.api.activity_log import ActivityLog
     from retrainer.api.certificate import ServedCertificate
     from retrainer.api.rule_summaries import RuleLines
     from retrainer.api.source_operations import SourceOperations
     from retrainer.config.settings import Settings
     from retrainer.engine.core.engine import Engine
+    from retrainer.engine.core.notifications import ActRecorded
     from retrainer.engine.core.transaction import Transaction
     from retrainer.runs.run import Run
     from retrainer.telemetry.metrics import Metrics
@@ -54,6 +57,7 @@ class ApiContext:
     sources: SourceOperations
     namespace: str
     """Namespace of rules that name none."""
+    activity: ActivityLog
     webhooks: ASGIApp
     """Serves `/hooks/` in the web server's loop."""
     leader: Callable[[], str]
@@ -76,6 +80,10 @@ class ApiContext:
     def read(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **filters: P.kwargs) -> T:
         """Run a short, paged read on the store."""
         return self.engine.store.read(lambda conn: query(conn, *args, **filters))
+
+    def recording(self, act: ActRecorded) -> Recorder:
+        """Return what runs the commands of an act like `act`, and records it."""
+        return Recorder(self.act, self.activity, act)
 
     def act(self, command: Callable[Concatenate[Transaction, P], T], /, *args: P.args, **options: P.kwargs) -> T:
         """Run a command in the engine, and return its result after the commit."""

@@ -6,6 +6,7 @@ import prometheus_client
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from retrainer.api.acting import Acts
 from retrainer.api.context import WaitingComponent
 from retrainer.api.parameters import Context
 from retrainer.api.sight import Sees
@@ -163,6 +164,6 @@ def show_metrics(api: Context) -> Exposition:
 
 
 @reload_router.post("/-/reload", response_model=Reloaded)
-def reload_rules(api: Context) -> Any:
+def reload_rules(api: Context, acts: Acts) -> Any:
     """Read the rule files now. Broken files keep their last good text, and are listed under `problems`."""
-    return api.reload()
+    return acts.on("reload").outside(api.reload)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from retrainer.api.forward import PASSED_ON, pass_on
 from retrainer.api.tokens import RefusedToken, Tokens
+from retrainer.api.verbs import route_of
+from retrainer.engine.core.notifications import ActRecorded
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
 from retrainer.sources.http.browser_requests import Doors, is_loopback
 from retrainer.sources.http.parse_memory import ParseMemory
@@ -88,6 +91,9 @@ class Guard:
         if not isinstance(refusal, RefusedToken):
             return self._keeper.turn_away("api", peer_of(scope), path, refusal)
         answer = self._keeper.turn_away("api", peer_of(scope), path, refusal, by=refusal.caller)
+        route = route_of(scope["method"], path)
+        act = ActRecorded("request", refusal.caller, address=address_of(Request(scope)), detail=refusal.detail)
+        self._context.activity.refused(replace(act, target=route[0] if route else ""), logged=True)
         self._context.metrics.process.refused_token(refusal.caller, refusal.reason)
         return answer
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 
 from retrainer.api import audit
+from retrainer.api.acting import Acts
 from retrainer.api.description import problems
 from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Period, Text, page, refusals
 from retrainer.api.sight import Sees
@@ -18,8 +19,10 @@ from retrainer.store.pages import Page as Rows
 from retrainer.store.pages import PageRequest
 from retrainer.store.scope import Scope
 from retrainer.store.search import EventQuery
+from retrainer.util.counts import many
 
 router = APIRouter(tags=["ledger"])
+FEW = 10
 SlotCursor = Annotated[
     str | None,
     Query(max_length=2048, pattern=r"^[0-9]{1,11}(\.[0-9]{1,9})?/[^/\x00]*/[^\x00]*$", description=CURSOR),
@@ -258,14 +261,21 @@ def show_dead_letter(api: Context, sees: Sees, number: BigNumber) -> Any:
 
 
 @router.post("/dead-letters/replay", response_model=Replayed, responses=problems(409))
-def replay_dead_letters(api: Context, ids: DeadLetterIds) -> Any:
+def replay_dead_letters(acts: Acts, ids: DeadLetterIds) -> Any:
     """Process dead letters again; those that fail again are stored again."""
     with refusals():
-        return long_commands.replay_dead_letters(api.act, ids.ids)
+        return long_commands.replay_dead_letters(acts.on("replay_dead_letters", detail=_named(ids)), ids.ids)
 
 
 @router.post("/dead-letters/discard", response_model=Discarded)
-def discard_dead_letters(api: Context, ids: DeadLetterIds) -> Any:
+def discard_dead_letters(acts: Acts, ids: DeadLetterIds) -> Any:
     """Delete dead letters."""
     with refusals():
-        return {"discarded": api.act(operator_commands.discard_dead_letters, ids.ids)}
+        act = acts.on("discard_dead_letters", detail=_named(ids))
+        return {"discarded": act(operator_commands.discard_dead_letters, ids.ids)}
+
+
+def _named(letters: DeadLetterIds) -> str:
+    """Return the number of dead letters, and the first of their ids."""
+    first = ", ".join(map(str, letters.ids[:FEW]))
+    return f"{many(len(letters.ids), 'dead letter')}: {first}{', …' if len(letters.ids) > FEW else ''}"

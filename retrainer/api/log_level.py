@@ -5,6 +5,7 @@ from typing import Any, Literal
 import structlog
 from fastapi import APIRouter
 
+from retrainer.api.acting import Acts
 from retrainer.api.views import RequestBody, View
 from retrainer.telemetry import logs
 
@@ -34,10 +35,10 @@ async def show_log_level() -> Any:
 
 
 @router.put("/-/log-level", response_model=LogLevel)
-async def change_log_level(body: LogLevelRequest) -> Any:
+async def change_log_level(acts: Acts, body: LogLevelRequest) -> Any:
     """Change the level of the log of the replica that answers, until it is restarted."""
     before = logs.current_levels()[0]
-    logs.change_level(body.level)
+    acts.on("log_level", detail=body.level or "configured").outside(lambda: logs.change_level(body.level))
     current, configured = logs.current_levels()
     log.warning("log.level_changed", before=before, now=current)
     return {"level": current, "configured": configured}

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Query
 from pydantic import ConfigDict, Field
 
+from retrainer.api.acting import Acts
 from retrainer.api.backfills import Withdrawn
 from retrainer.api.description import problems
 from retrainer.api.parameters import (
@@ -41,6 +42,7 @@ from retrainer.rules.outcome import Kind
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 from retrainer.store.pages import PageRequest
+from retrainer.telemetry.secrets import SECRETS
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -244,36 +246,40 @@ def explain_rule(
 @router.post("/{rule}/trigger", response_model=Triggered, responses=problems(404, 409))
 def trigger_rule(
     api: Context,
+    acts: Acts,
     rule: RuleName,
     order: Annotated[TriggerRequest, Body(default_factory=TriggerRequest)],
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """Request a manual run. It waits if a limit blocks it. The same Idempotency-Key returns the same answer again."""
+    act = acts.on("trigger", order.by, rule=rule, key=order.key, dry_run=order.dry_run)
     with refusals():
         if order.dry_run:
-            run = api.act(operator_commands.preview, rule, order.key, order.parameters)
+            run = act(operator_commands.preview, rule, order.key, order.parameters)
             return {"decision": "fire", "reason": "manual", "run": None, "manifest": api.workflow_of(run)}
-        return api.act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, order.by)
+        by = acts.named(order.by)
+        return act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, by)
 
 
 @router.delete("/{rule}/trigger", response_model=Withdrawn, responses=problems(404, 409))
-def withdraw_triggers(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
+def withdraw_triggers(acts: Acts, rule: RuleName, key: KeyOfRule = "") -> Any:
     """Withdraw manual runs that have not started. Runs that have started continue."""
     with refusals():
-        return long_commands.withdraw(api.act, rule, key, manual=True)
+        return long_commands.withdraw(acts.on("withdraw_triggers", rule=rule, key=key), rule, key, manual=True)
 
 
 @router.post("/{rule}/pause", response_model=Paused, responses=problems(404))
-def pause_rule(api: Context, rule: RuleName, note: Annotated[PauseRequest, Body(default_factory=PauseRequest)]) -> Any:
+def pause_rule(acts: Acts, rule: RuleName, note: Annotated[PauseRequest, Body(default_factory=PauseRequest)]) -> Any:
     """Pause a rule until it is resumed. Its schedules and data are still recorded."""
     with refusals():
-        api.act(operator_commands.pause, rule, note.note)
+        why = SECRETS.mask(note.note)
+        acts.on("pause", rule=rule, detail=why)(operator_commands.pause, rule, why)
     return {"rule": rule, "paused": True}
 
 
 @router.post("/{rule}/resume", response_model=Paused, responses=problems(404))
-def resume_rule(api: Context, rule: RuleName) -> Any:
+def resume_rule(acts: Acts, rule: RuleName) -> Any:
     """End a manual pause, and close the rule's circuit breakers."""
     with refusals():
-        api.act(operator_commands.resume, rule)
+        acts.on("resume", rule=rule)(operator_commands.resume, rule)
     return {"rule": rule, "paused": False}

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
+from retrainer.api.acting import Acts
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.ledger import Event
@@ -277,27 +278,28 @@ def show_manifest(api: Context, run: KnownRun) -> ManifestDocument:
 
 @router.post("/{run}/cancel", response_model=RunDetail, responses=problems(404, 409))
 def cancel_run(
-    api: Context, run: KnownRun, ending: Annotated[CancelRequest, Body(default_factory=CancelRequest)]
+    api: Context, acts: Acts, run: KnownRun, ending: Annotated[CancelRequest, Body(default_factory=CancelRequest)]
 ) -> Any:
     """Request the end of a run. It has ended once its phase shows that."""
     with refusals():
-        api.act(operator_commands.cancel, run, ending.strategy)
+        acts.on("cancel", run=run, detail=ending.strategy)(operator_commands.cancel, run, ending.strategy, acts.named())
     return _run(api, run)
 
 
 @router.post("/{run}/retry", response_model=RunDetail, responses=problems(404, 409))
-def retry_run(api: Context, run: KnownRun) -> Any:
+def retry_run(api: Context, acts: Acts, run: KnownRun) -> Any:
     """Start another attempt of an ended run, with the same parameters."""
     with refusals():
-        attempt = api.act(operator_commands.retry, run)
+        attempt = acts.on("retry", run=run)(operator_commands.retry, run, acts.named())
     return _run(api, attempt)
 
 
 @router.post("/{run}/feedback", response_model=RunDetail, responses=problems(404, 409))
-def report_feedback(api: Context, run: KnownRun, verdict: FeedbackRequest) -> Any:
+def report_feedback(api: Context, acts: Acts, run: KnownRun, verdict: FeedbackRequest) -> Any:
     """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
-        api.act(judge, run, promoted=verdict.promoted)
+        told = "promoted" if verdict.promoted else "not promoted"
+        acts.on("feedback", run=run, detail=told)(judge, run, promoted=verdict.promoted)
     return _run(api, run)
 
 

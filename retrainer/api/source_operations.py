@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from retrainer.config.models import S3Source
+from retrainer.engine.intake import partitions
 from retrainer.sources.base import ReplayScope
 from retrainer.sources.replay import NOT_AGAIN, Replays, Rereadable, moment_of
 from retrainer.store import queries
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from retrainer.config.models import Source as SourceConfig
+    from retrainer.engine.commands.long_commands import Act
     from retrainer.engine.core.engine import Engine
     from retrainer.sources.base import Source
     from retrainer.store.queries import Heard
@@ -62,8 +64,8 @@ class SourceOperations:
         positions = self._engine.store.read(lambda conn: queries.positions(conn, name))
         return {**line, "positions": positions, "configuration": config.model_dump(mode="json", exclude_defaults=True)}
 
-    def reset(self, name: str, partition: str, to: str | int) -> dict[str, Any]:
-        """Continue a partition from `earliest`, `latest` or an offset."""
+    def reset(self, name: str, partition: str, to: str | int, act: Act) -> dict[str, Any]:
+        """Continue a partition from `earliest`, `latest` or an offset. ``act`` runs the command."""
         config, source = self._config(name), self._running().get(name)
         if not isinstance(source, Seekable):
             raise ValueError(f"source {name} is a {config.type}: it has no positions that could be reset")  # noqa: TRY004
@@ -73,7 +75,7 @@ class SourceOperations:
             raise
         except Exception as error:  # each client library has its own errors
             raise ValueError(f"source {name} cannot be queried now: {error}") from error
-        self._engine.reset_part(name, partition, topic_id, following)
+        act(lambda tx: partitions.reset(tx.conn, name, partition, topic_id, following))
         return {"source": name, "partition": partition, "next": following, "topic_id": topic_id}
 
     def replay(self, name: str, since: str, until: str | None, rules: list[str], *, dry_run: bool) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Sources: their state, resetting a partition, and replays."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 
+from retrainer.api.acting import Acts
 from retrainer.api.description import problems
 from retrainer.api.parameters import Context, Cursor, Limit, Period, refusals
 from retrainer.api.sight import Sees
@@ -139,17 +141,21 @@ def show_source(api: Context, source: Name) -> Any:
 
 
 @router.post("/{source}/reset", response_model=Reset, responses=problems(404, 409))
-def reset_source(api: Context, source: Name, resetting: ResetRequest) -> Any:
+def reset_source(api: Context, acts: Acts, source: Name, resetting: ResetRequest) -> Any:
     """Set where a partition continues, whatever its stored position. Records in between are skipped, or read again."""
     with refusals():
-        return api.sources.reset(source, resetting.partition, resetting.to)
+        act = acts.on("reset_source", target=source, detail=f"{resetting.partition} to {resetting.to}")
+        return api.sources.reset(source, resetting.partition, resetting.to, act)
 
 
 @router.post("/{source}/replay", response_model=Replay, status_code=202, responses=problems(404, 409))
-def replay_source(api: Context, source: Name, replaying: ReplayRequest) -> Any:
+def replay_source(api: Context, acts: Acts, source: Name, replaying: ReplayRequest) -> Any:
     """Start to read a source again. What a rule counted before is not counted again."""
+    told = f"from {replaying.from_} to {replaying.to or 'now'}"
+    act = acts.on("replay_source", target=source, dry_run=replaying.dry_run, detail=told)
+    order = (source, replaying.from_, replaying.to, replaying.rules)
     with refusals():
-        return api.sources.replay(source, replaying.from_, replaying.to, replaying.rules, dry_run=replaying.dry_run)
+        return act.outside(partial(api.sources.replay, *order, dry_run=replaying.dry_run))
 
 
 @router.get("/{source}/replay", response_model=Replay, responses=problems(404))
@@ -161,7 +167,7 @@ def show_replay(api: Context, sees: Sees, source: Name) -> Any:
 
 
 @router.delete("/{source}/replay", response_model=Replay, responses=problems(404))
-def cancel_replay(api: Context, source: Name) -> Any:
+def cancel_replay(api: Context, acts: Acts, source: Name) -> Any:
     """Request the end of a replay. It has ended once its state shows that. What was stored stays."""
     with refusals():
-        return api.sources.cancel_replay(source)
+        return acts.on("cancel_replay", target=source).outside(partial(api.sources.cancel_replay, source))

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field, PlainSerializer
 
-from retrainer.api.parameters import Context, Instant
+from retrainer.api.acting import Acts
+from retrainer.api.parameters import Instant
 from retrainer.api.views import PRINTABLE, RequestBody, View
 from retrainer.engine.commands import long_commands
+from retrainer.util.counts import many
 
 router = APIRouter(prefix="/state", tags=["rules"])
 Seconds = Annotated[Instant, PlainSerializer(datetime.timestamp)]
@@ -47,6 +49,7 @@ class ImportRequest(RequestBody):
 
 
 @router.post("/import", response_model=Imported)
-def import_ages(api: Context, given: ImportRequest) -> Any:
+def import_ages(acts: Acts, given: ImportRequest) -> Any:
     """Import when models were last trained. Later times that are known already are kept."""
-    return long_commands.import_ages(api.act, [age.model_dump() for age in given.ages])
+    act = acts.on("import_state", detail=many(len(given.ages), "line"))
+    return long_commands.import_ages(act, [age.model_dump() for age in given.ages])

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import Field, PlainSerializer
 
+from retrainer.api.acting import Acts
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.parameters import Context, Instant
@@ -52,14 +53,14 @@ class ReportedBackup(RequestBody):
 
 
 @router.post("/backup", response_class=SqliteFile, responses=problems(409, 507))
-def download_backup(api: Context) -> SqliteFile:
+def download_backup(api: Context, acts: Acts) -> SqliteFile:
     """Copy the SQLite store and send the copy, which needs as much free space on the volume of the store.
 
     The headers have its time, schema and SHA-256.
     """
     if api.settings.store.url is not None:
         raise Refusal(409, "the store is a PostgreSQL database: back it up with pg_dump")
-    content = _copied(api)
+    content = acts.on("backup").outside(lambda: _copied(api))
     headers = {
         "Content-Length": str(content.bytes),
         "Retrainer-Instance": api.settings.name,
@@ -100,12 +101,13 @@ def _pieces(content: BackupContent) -> Iterator[bytes]:
 
 
 @router.put("/last-backup", response_model=LastBackup)
-def report_backup(api: Context, made: ReportedBackup) -> Any:
+def report_backup(api: Context, acts: Acts, made: ReportedBackup) -> Any:
     """Report a complete backup, whatever made it, for the metrics. One that is older than the last changes nothing."""
     given = made.model_dump()
     if given["at"] > api.engine.clock.now() + CLOCKS_DIFFER:
         raise Refusal(422, f"at: {rfc3339(given['at'])} is in the future; send the time at which the backup began")
-    api.act(lambda tx: last_backup.note_backup(tx.conn, given["at"], given["bytes"], given["place"]))
+    act = acts.on("report_backup", target=given["place"])
+    act(lambda tx: last_backup.note_backup(tx.conn, given["at"], given["bytes"], given["place"]))
     return api.read(last_backup.last_backup)
 
 

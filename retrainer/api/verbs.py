@@ -27,6 +27,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/events",
         "GET /api/v1/events/find",
         "GET /api/v1/events/{seq}",
+        "GET /api/v1/activity",
         "GET /api/v1/decisions",
         "GET /api/v1/slots",
         "GET /api/v1/dead-letters",

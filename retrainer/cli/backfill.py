@@ -10,7 +10,7 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.complete import rule_names
-from retrainer.cli.rules import parameter, who_asks
+from retrainer.cli.rules import parameter
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def backfill(session: Session, /, rule: str, key: str, since: str | None, **how:
     if not how["yes"]:
         _confirm(preview)
     headers = {"Idempotency-Key": how["idempotency_key"] or str(uuid.uuid4())}
-    answer = session.client.post("rules", rule, "backfills", body={**order, "by": who_asks()}, headers=headers)
+    answer = session.client.post("rules", rule, "backfills", body=order, headers=headers)
     if how["follow"] and answer["count"]:
         _report(session, rule, key, answer["request"], follow=True)
         return

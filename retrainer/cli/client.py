@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import ssl
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ TIMEOUT = 30.0
 COMPLETION_TIMEOUT = 2.0
 """Seconds; a shell waits for the completion of a name."""
 PAGE = 200
+USER = "Retrainer-User"
+"""Header with the name of the user, for the list of activity and the cause of runs."""
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -37,7 +40,9 @@ class ApiClient:
         if url.scheme == "http" and (connection.ca_file or connection.server_name):
             why = f"--url {connection.url} is not encrypted, so --ca-file and --server-name do nothing: write https://"
             raise connection.failure(why, DaemonUnreachable)
-        headers = {"Authorization": f"Bearer {connection.token}"} if connection.token else {}
+        headers = {USER: who_asks()}
+        if connection.token:
+            headers["Authorization"] = f"Bearer {connection.token}"
         # Proxies in the environment are not used for this machine.
         self._http = httpx.Client(
             base_url=url,
@@ -190,6 +195,15 @@ def verification(connection: DaemonConnection) -> ssl.SSLContext:
         why = f"RETRAINER_CERT_FILE {certificate} with RETRAINER_KEY_FILE {key} cannot be used ({error})"
         raise connection.failure(why, DaemonUnreachable) from None
     return context
+
+
+def who_asks() -> str:
+    """Return the name of the user; empty for a user without a name, or with one that no header can have."""
+    try:
+        name = getpass.getuser()[:100]
+    except (KeyError, OSError):
+        return ""
+    return name if name.isascii() and name.isprintable() else ""
 
 
 def _address(path: tuple[str, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -141,7 +140,7 @@ def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *
         _withdraw(session, rule, key, alone=not params and not any(how.values()))
         return
     parameters = dict(parameter(text) for text in params)
-    order = {"key": key, "parameters": parameters, "by": who_asks(), "dry_run": how["dry_run"]}
+    order = {"key": key, "parameters": parameters, "dry_run": how["dry_run"]}
     headers = {"Idempotency-Key": how["idempotency_key"] or str(uuid.uuid4())}
     answer = session.client.post("rules", rule, "trigger", body=order, headers=headers)
     if how["follow"] and answer["run"] is not None:
@@ -157,14 +156,6 @@ def _withdraw(session: Session, rule: str, key: str, *, alone: bool) -> None:
         raise click.UsageError("--cancel withdraws all waiting manual runs: give no option with it except --key")
     answer = session.client.delete("rules", rule, "trigger", **({"key": key} if key else {}))
     session.print(answer, lambda console: console.print(show.dropped(answer, "request")))
-
-
-def who_asks() -> str:
-    """Return the name of the user; empty for a user without a name."""
-    try:
-        return getpass.getuser()[:100]
-    except (KeyError, OSError):
-        return ""
 
 
 def parameter(text: str) -> tuple[str, str]:

@@ -30,6 +30,8 @@ _STYLES = {
     "skip": "yellow",
     "satisfied": "green",
     "matched": "green",
+    "done": "green",
+    "refused": "red",
     "missed": "red",
     "paused": "yellow",
     "up": "green",

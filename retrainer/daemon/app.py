@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from retrainer.api.activity_log import ActivityLog
 from retrainer.api.app import build as build_web
 from retrainer.api.certificate import ServedCertificate
 from retrainer.api.context import ApiContext
@@ -24,6 +25,7 @@ from retrainer.daemon.leadership import Lead, give_up
 from retrainer.daemon.lifecycle import Daemon
 from retrainer.daemon.reload import Reload
 from retrainer.daemon.run_workers import RunWorkers
+from retrainer.engine.commands.activity import store_rows
 from retrainer.engine.core.engine import Engine
 from retrainer.engine.runs.run_defaults import RunDefaults
 from retrainer.manifests.manifests import manifest_uri
@@ -100,6 +102,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         rules=RuleLines(daemon.store, daemon.clock, lambda: engine.catalog),
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),
         namespace=engine.transactions.default_namespace,
+        activity=ActivityLog(partial(store_rows, engine), engine.clock.now),
         webhooks=ingestion.webhooks,
         leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
         workflow_of=daemon.run_workers.workflow_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -43,6 +44,7 @@ class CommitListener:
             n.PromotionRecorded: _promotion_recorded,
             n.RunEnded: self._ended,
             n.UnknownRunObserved: self._unknown_run,
+            n.ActRecorded: _act_recorded,
         }
         self._unknown: set[str] = set()
         """Uids of Workflows of unknown runs that were logged."""
@@ -132,6 +134,10 @@ def _backfill_requested(made: n.BackfillRequested, _now: float) -> None:
 def _withdrawn(gone: n.RequestsWithdrawn, _now: float) -> None:
     facts = {"rule": gone.rule, "key": gone.key, "dropped": gone.dropped, "cancelled": gone.cancelled}
     log.info("manual.withdrawn" if gone.manual else "backfill.withdrawn", **facts)
+
+
+def _act_recorded(act: n.ActRecorded, _now: float) -> None:
+    log.info("api.act", **asdict(act))
 
 
 def _promotion_recorded(recorded: n.PromotionRecorded, _now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -134,6 +135,8 @@ class Daemon:
         self.store.hurry()
         self.engine.hurry()
         self.ingestion.webhooks.stop()
+        with suppress(Exception):  # a flood of refusals must not delay the end; the log has them
+            self.api.activity.flush()
         led = self.lead.settle(self._left(until, WAIT_FOR_ONE))
         self.timers.stop(self._left(until, WAIT_FOR_ONE))
         self.health.store_watch.stop()
@@ -173,10 +176,11 @@ class Daemon:
         return True
 
     def listen(self) -> None:
-        """Log sources that have gone silent, and update the dependencies."""
+        """Log sources that have gone silent, update the dependencies, and store what was refused."""
         self.health.dependencies.look()
         if not self.engine.standby:
             self.silence.look()
+        self.api.activity.flush()
 
     def prune(self) -> None:
         """Delete what has expired or exceeds the size limit, in small transactions."""

@@ -12,6 +12,8 @@ import structlog
 from retrainer.config.files import fingerprint
 from retrainer.config.load import Loaded, load_rules
 from retrainer.config.teams import NO_TEAMS, TeamFiles
+from retrainer.daemon.rule_edits import edits
+from retrainer.engine.commands import activity
 from retrainer.engine.core.catalog import build_catalog
 from retrainer.store import event_statements, statements
 from retrainer.telemetry.secrets import SECRETS
@@ -21,6 +23,7 @@ from retrainer.util.supervisor import TICK, NotNow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from retrainer.config.configuration import Configuration
     from retrainer.config.settings import Settings
     from retrainer.daemon.config_maps import ConfigMaps
     from retrainer.daemon.ingestion import Ingestion
@@ -50,6 +53,8 @@ class Reload:
         """The rules in force, once `now` has returned."""
         self._settings, self._config_maps, self._engine = settings, config_maps, engine
         self._ingestion, self._metrics, self._leads = ingestion, metrics, leads
+        self._in_force: Configuration | None = None
+        """What the engine was last switched to by this process."""
         self._dropped: list[Dropped] = []
         """The state of rules that the last reload dropped."""
         self._reloading = threading.Lock()
@@ -131,11 +136,16 @@ class Reload:
         files = loaded.files
         hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
 
+        old = self._in_force
+
         def store(tx: Transaction) -> None:
+            for edit in edits(statements.last_good(tx.conn), files, old, loaded.configuration):
+                activity.record(tx, edit)
             statements.store_good(tx.conn, files, hashes, tx.now)
             event_statements.meet_sources(tx.conn, loaded.configuration.sources, tx.now)
 
         self._engine.act(store).result()
+        self._in_force = loaded.configuration
 
     def _seen(self) -> tuple[str, TeamFiles]:
         return fingerprint(self._settings.rules), self._config_maps.files

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Prepare = Callable[[Engine, str], None]
     """Called with a database and its description before the database is used."""
 
-HEAD = "0006_0006"
-KNOWN = ("0001", "0002", "0003_0002", "0004_0002", "0005_0002", HEAD)
+HEAD = "0007_0006"
+KNOWN = ("0001", "0002", "0003_0002", "0004_0002", "0005_0002", "0006_0006", HEAD)
 """Versions are NUMBER or NUMBER_OLDEST. A release that knows the version OLDEST can work with NUMBER too."""
 _VERSION = "SELECT version_num FROM alembic_version"
 _ALONE = (

@@ -99,12 +99,12 @@ def runs(
         of_rule, in_phase = [*of_rule, *in_phase, _RUNS.ended_at.is_(None)], []
     elif rule is None:
         of_rule, in_phase = [], of_rule + in_phase
-    of_rule += between(_RUNS.id, *(_first_id(moment) for moment in (page.since, page.until)))
+    of_rule += between(_RUNS.id, *(first_id(moment) for moment in (page.since, page.until)))
     return newest(conn, columns, _RUNS.id, Filters(of_rule, in_phase), page)
 
 
-def _first_id(moment: float | None) -> str | None:
-    """Return the lowest id that a run of this time may have: ids begin with the time of creation."""
+def first_id(moment: float | None) -> str | None:
+    """Return the lowest id that a run or an act of this time may have: ids begin with the time of creation."""
     return f"{str(ULID.from_timestamp(max(moment, 0.0)))[:ULID_TIME]:0<{ULID_LENGTH}}" if moment is not None else None
 
 

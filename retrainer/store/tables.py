@@ -285,6 +285,22 @@ requests = Table(
     Index("requests_at", "at"),
 )
 
+# Who did what: acts, refusals (equal ones of an hour are one row), and edits of rule files. `id` is a ULID, `by` a
+# token's name, `on_behalf_of` a user that nobody checked, `target` a source, file or route, `result` done | refused.
+_WORDS = ("act", "by", "on_behalf_of", "address", "namespace", "rule", "key", "run", "target", "result", "detail")
+activity = Table(
+    "activity",
+    metadata,
+    Column("id", Name, primary_key=True),
+    *(Column(name, Float, nullable=False) for name in ("at", "last_at")),
+    Column("count", Integer, nullable=False),
+    *(Column(name, Name, nullable=False) for name in _WORDS),
+    Column("dry_run", Boolean, nullable=False),
+    Index("activity_at", "at"),
+    Index("activity_rule", "rule", "id"),
+    Index("activity_by", "by", "id"),
+)
+
 # Manual pauses, which override the rule's mode.
 pauses = Table(
     "pauses",

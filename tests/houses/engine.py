@@ -14,6 +14,7 @@ from retrainer.engine.core.catalog import Catalog, build_catalog
 from retrainer.engine.core.containment import Care
 from retrainer.engine.core.engine import Engine
 from retrainer.engine.core.notifications import EventsTaken
+from retrainer.engine.intake import partitions
 from retrainer.engine.runs.run_defaults import RunDefaults
 from retrainer.engine.runs.run_gateway import EngineRunGateway
 from retrainer.simulate.world import ManualClock, NullListener
@@ -343,3 +344,8 @@ class RunningEngine:
     def errors(self) -> list[str]:
         """The error of each dead letter, in order."""
         return [error for (error,) in self.query("SELECT error FROM dead_letters ORDER BY id")]
+
+
+def reset_part(engine: Engine, source: str, part: str, topic_id: str, following: int) -> None:
+    """Move a position, as an operator does."""
+    engine.act(lambda tx: partitions.reset(tx.conn, source, part, topic_id, following)).result()

@@ -106,15 +106,15 @@ def resume(tx: Transaction, name: str) -> None:
     tx.take(name, "", Resumed())
 
 
-def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"]) -> None:
-    """Request that a run stops. Raise LookupError if there is no such run, ValueError if it has ended."""
+def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"], by: str = "") -> None:
+    """Request that a run stops, for ``by``. Raise LookupError if there is no such run, ValueError if it has ended."""
     run = run_of(tx, run_id)
     if run.phase.terminal:
         raise ValueError(f"run {run_id} has ended: {run.phase}")
-    stop_run(tx, run, strategy, "cancelled manually")
+    stop_run(tx, run, strategy, f"cancelled manually by {by}" if by else "cancelled manually")
 
 
-def retry(tx: Transaction, run_id: str) -> str:
+def retry(tx: Transaction, run_id: str, by: str = "") -> str:
     """Start another attempt of an ended run, with its parameters, and return the new id.
 
     The inputs of the ended run were returned already and stay in the window.
@@ -125,7 +125,8 @@ def retry(tx: Transaction, run_id: str) -> str:
     if run.phase is RunPhase.SUCCEEDED:
         raise ValueError(f"run {run_id} succeeded; use `retrainer trigger {run.rule}` for another one")
     new_id = tx.run_defaults.new_id(run.rule, run.key, tx.now)
-    tx.adopt(another(run, new_id, tx.now, Reason.RETRY.value))
+    attempt = another(run, new_id, tx.now, Reason.RETRY.value)
+    tx.adopt(replace(attempt, cause={**run.cause, "by": by}) if by else attempt)
     return new_id
 
 

@@ -180,10 +180,6 @@ class Engine:
         except StoreError:
             raise Overloaded(RETRY_AFTER) from None
 
-    def reset_part(self, source: str, part: str, topic_id: str, following: int) -> None:
-        """Continue a partition at position `following`, whatever is stored. Raise LookupError if it is unknown."""
-        self.act(lambda tx: partitions.reset(tx.conn, source, part, topic_id, following)).result()
-
     def act(self, run: Callable[[Transaction], T]) -> Future[T]:
         """Queue a function for the next transaction. It must not raise after it has staged something."""
         future: Future[T] = Future()

@@ -134,6 +134,24 @@ class UnknownRunObserved:
     workflow: Observed
 
 
+@dataclass(frozen=True, slots=True)
+class ActRecorded:
+    """A caller did something, or was refused. The fields are the columns of the table `activity`."""
+
+    act: str
+    by: str
+    on_behalf_of: str = ""
+    address: str = ""
+    namespace: str = ""
+    rule: str = ""
+    key: str = ""
+    run: str = ""
+    target: str = ""
+    dry_run: bool = False
+    result: str = "done"
+    detail: str = ""
+
+
 Notification = (
     EventsTaken
     | DecisionMade
@@ -149,6 +167,7 @@ Notification = (
     | PromotionRecorded
     | RunEnded
     | UnknownRunObserved
+    | ActRecorded
 )
 
 

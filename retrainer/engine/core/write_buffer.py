@@ -183,7 +183,7 @@ class WriteBuffer:
         self.flush_inputs()
         for source, at in self.seen_at.maps[0].items():
             event_statements.source_seen(self.conn, source, at)
-        for name in ("journal", "slots", "fan_outs", "dead_letters"):
+        for name in ("journal", "slots", "fan_outs", "dead_letters", "activity"):
             rows = self.rows.pop(name, [])
             statements.insert_all(self.conn, t.metadata.tables[name], rows)
             if rows and name == "dead_letters":

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 2000
 """Maximum rows of each kind that one transaction deletes."""
 FEWEST = 20
+MOST_ACTIVITY = 100_000
+"""Rows of activity that are kept, whatever their age."""
 BUDGET = 0.1
 """Seconds that one transaction may take. If rows are large, it deletes fewer of them."""
 REST, LONGEST_REST = 1.0, 3600.0
@@ -87,6 +89,8 @@ class Pruner:
             lambda tx: self._journal(tx, cutoff, too_large=too_large),
             lambda tx: self._slots(tx, cutoff),
             old(t.requests, t.requests.c.at),
+            old(t.activity, t.activity.c.at),
+            self._activity,
             lambda tx: self._old(tx, t.runs, released, t.runs.c.ended_at),
             self._forgetter.forget,
             lambda tx: self._events(tx, cutoff, too_large=too_large),
@@ -153,6 +157,15 @@ class Pruner:
             values = [{f"b_{n}": value for n, value in enumerate(row)} for row in rows]
             tx.conn.execute(delete(table).where(this), values)
         return len(rows) == self._chunk
+
+    def _activity(self, tx: Transaction) -> bool:
+        excess = tx.conn.execute(select(func.count()).select_from(t.activity)).scalar_one() - MOST_ACTIVITY
+        if excess <= 0:
+            return False
+        c = t.activity.c
+        newest = select(c.id).order_by(c.id).offset(min(excess, self._chunk) - 1).limit(1)
+        tx.conn.execute(delete(t.activity).where(c.id <= newest.scalar_subquery()))
+        return excess > self._chunk
 
     def _dead_letters(self, tx: Transaction) -> bool:
         c = t.dead_letters.c

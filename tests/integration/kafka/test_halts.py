@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from tests.houses.engine import reset_part
 from tests.integration.kafka.kit import NAME, await_numbers, counted, kafka, numbered, parts, rule
 from tests.waiting import until
 
@@ -24,7 +25,7 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 def reset(house: RunningEngine, source: Any, part: str, to: str | int) -> None:
-    house.engine.reset_part(NAME, part, *source.resolve(part, to))
+    reset_part(house.engine, NAME, part, *source.resolve(part, to))
 
 
 def halts(logged: list[MutableMapping[str, Any]]) -> list[str]:
@@ -65,7 +66,7 @@ def test_a_log_that_was_cut_off_is_not_read_on_when_it_has_grown_again(broker: B
     part = f"{topic}/0"
     until(lambda: parts(house) == {part: 0}, "it reads")
     topic_id, _ = source.resolve(part, "earliest")
-    house.engine.reset_part(NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log had lost them
+    reset_part(house.engine, NAME, part, topic_id, 3)  # as if records 0 to 2 had been read, and the log had lost them
     until(lambda: source.halted, "it halted")
     said = "the log ends at 0, before 3, the next offset to read: it was truncated"
     assert source.halted == {part: f"{said}; {way_out(part)}"}

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from retrainer.api.source_operations import Seekable
+from tests.houses.engine import reset_part
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def test_a_topic_of_notifications_that_was_made_anew(broker: Broker, house: Lake
     broker.produce(topic, [_notification("after.csv")])
     until(lambda: f"{topic}/0" in source.halted, "nobody reads it")
     assert isinstance(source, Seekable)
-    house.engine.reset_part("lake", f"{topic}/0", *source.resolve(f"{topic}/0", "earliest"))
+    reset_part(house.engine, "lake", f"{topic}/0", *source.resolve(f"{topic}/0", "earliest"))
     until(lambda: house.subjects() == ["before.csv", "after.csv"], "it goes on with the new one")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from retrainer.api.rule_summaries import RuleQuery
     from retrainer.daemon.dependencies import Wait
+    from retrainer.engine.core.notifications import ActRecorded
     from retrainer.engine.schedules.backfills import BackfillOrder
     from retrainer.workflows.base import OutputQuery
 
@@ -36,6 +37,19 @@ LEAF = {"name": "events", "state": "7", "detail": "pending", "children": []}
 TREE = [{"name": "new_data", "state": "debounce", "detail": "quiet for 3 min of 10", "children": [LEAF]}]
 _WHY = {3: "missed", 2: "ran: SUCCEEDED", 1: "no record"}
 VERDICT = {"decision": "hold", "reason": "debounce", "until": NOW + 420}
+
+
+class FakeRecorder:
+    """Runs commands without recording them."""
+
+    def __init__(self, act: Callable[..., Any]) -> None:
+        self._act = act
+
+    def __call__(self, command: Any, /, *args: Any, **options: Any) -> Any:
+        return self._act(command, *args, **options)
+
+    def outside(self, call: Callable[[], Any]) -> Any:
+        return call()
 
 
 class Daemon:
@@ -69,6 +83,8 @@ class Daemon:
         exposition = b"# HELP retrainer_leader %b\n# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n" % (
             b"-" * 2000
         )
+        self.recorded: list[ActRecorded] = []
+        self.activity = SimpleNamespace(refused=lambda act, logged: self.recorded.append(act))
         self.refused_tokens: list[tuple[str, str]] = []
         process = SimpleNamespace(refused=self._refused, refused_token=lambda *facts: self.refused_tokens.append(facts))
         self.metrics = SimpleNamespace(exposition=lambda: exposition, process=process)
@@ -85,6 +101,10 @@ class Daemon:
             backfills.ask: self._backfill,
             backfills.withdraw: self._withdraw,
         }
+
+    def recording(self, act: ActRecorded) -> FakeRecorder:
+        self.recorded.append(act)
+        return FakeRecorder(self.act)
 
     def act(self, command: Any, /, *args: Any, **options: Any) -> Any:
         return self._commands[command](*args, **options)
@@ -211,12 +231,12 @@ class Daemon:
             raise LookupError(f"there is no run {run}")
         return str(found["phase"])
 
-    def _cancel(self, run: str, strategy: Literal["Stop", "Terminate"]) -> None:
+    def _cancel(self, run: str, strategy: Literal["Stop", "Terminate"], _by: str) -> None:
         if (phase := self._phase(run)) != "RUNNING":
             raise ValueError(f"run {run} has ended: {phase}")
         self.asked.append(("cancel", run, strategy))
 
-    def _retry(self, run: str) -> str:
+    def _retry(self, run: str, _by: str) -> str:
         if (phase := self._phase(run)) != "FAILED":
             raise ValueError(f"run {run} is {phase}; only an ended run can be retried")
         self.asked.append(("retry", run))

@@ -8,7 +8,7 @@ import pytest
 
 from retrainer.event import Event
 from retrainer.sources.base import Batch, Claimed, OffsetRange, PositionLost
-from tests.houses.engine import Crash
+from tests.houses.engine import Crash, reset_part
 from tests.unit.engine.kit import START, Make, data, observed, start, state, windows
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def test_gaps_in_the_offsets_are_no_gaps_in_the_positions(bench: DrivenEngine) -
 def test_a_reset_takes_the_part_from_whoever_holds_it(bench: DrivenEngine) -> None:
     holder = bench.engine.claim("push", PART, "t1", 0)
     bench.deliver_all([batch(holder.epoch, 0, 3)])
-    bench.engine.reset_part("push", PART, "t2", 100)
+    reset_part(bench.engine, "push", PART, "t2", 100)
     (late,) = bench.offer_all([batch(holder.epoch, 3, 5)])
     assert isinstance(late.exception(), PositionLost)
     assert bench.engine.claim("push", PART, "t1").epoch == holder.epoch + 1  # the reader of the old topic gets nothing
@@ -140,7 +140,7 @@ def test_a_reset_takes_the_part_from_whoever_holds_it(bench: DrivenEngine) -> No
 
 def test_a_part_that_is_not_known_cannot_be_reset(bench: DrivenEngine) -> None:
     with pytest.raises(LookupError, match="source push has no partition orders/7"):
-        bench.engine.reset_part("push", "orders/7", "t", 0)
+        reset_part(bench.engine, "push", "orders/7", "t", 0)
 
 
 def test_ranges_of_offsets_stay_right_over_batches_that_come_back(make: Make) -> None:

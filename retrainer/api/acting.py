@@ -1,0 +1,42 @@
+"""The acts of a request, with who sent it."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from retrainer.api.context import ApiContext
+from retrainer.api.forward import USER
+from retrainer.api.guard import address_of
+from retrainer.api.recorder import Recorder
+from retrainer.api.sight import caller_of
+from retrainer.api.tokens import Caller
+from retrainer.engine.core.notifications import ActRecorded
+from retrainer.telemetry.secrets import SECRETS
+
+LONGEST_NAME = 100
+
+
+class Acting:
+    """The acts of one request. ``user`` is whom the request names; nobody has checked that."""
+
+    def __init__(self, context: ApiContext, caller: Caller, address: str, user: str) -> None:
+        self._context, self._caller, self._address, self._user = context, caller, address, user
+
+    def named(self, user: str = "") -> str:
+        """Return who acts, for the cause of runs: the caller, and the user that the request names."""
+        return self._caller.with_user(SECRETS.mask(user or self._user))
+
+    def on(self, act: str, user: str = "", *, detail: str = "", **place: Any) -> Recorder:
+        """Return what runs an act. ``place`` are further fields of `ActRecorded`: the rule, the run, the target."""
+        who = ActRecorded(act, self._caller.name, SECRETS.mask(user or self._user), self._address)
+        return self._context.recording(replace(who, detail=SECRETS.mask(detail), **place))
+
+
+async def _acting(request: Request) -> Acting:
+    user = "".join(filter(str.isprintable, request.headers.get(USER, "")))[:LONGEST_NAME]
+    return Acting(request.app.state.context, caller_of(request), address_of(request), user)
+
+
+Acts = Annotated[Acting, Depends(_acting)]
