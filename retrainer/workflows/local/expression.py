@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from retrainer.workflows.local.expression_code import (
+    choice,
+    constant,
+    element,
+    negated,
+    operation,
+    optional_member,
+    several,
+    sliced,
+)
 from retrainer.workflows.local.expression_functions import FUNCTIONS, LOOPS, SPRIG, ExpressionError, member, part
 from retrainer.workflows.local.json_path import json_path
 
@@ -22,8 +31,6 @@ if TYPE_CHECKING:
 LONGEST = 4096
 """Characters of an expression."""
 DEEPEST = 40
-MOST = 10_000
-"""Elements of a range."""
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w]))|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)
     |(?P<name>[A-Za-z_$][\w$]*)|(?P<sign>\?\?|\?\.|\.\.|\*\*|==|!=|<=|>=|=~|!~|&&|\|\||[-+*/%^<>!?:,.()\[\]{}#|]))""",
@@ -134,7 +141,7 @@ class _Parser:
         if self._take("?"):
             chosen = self._ternary()
             self._need(":")
-            condition = _choice(condition, chosen, self._ternary())
+            condition = choice(condition, chosen, self._ternary())
         self.depth -= 1
         return condition
 
@@ -145,17 +152,17 @@ class _Parser:
             if binds < least:
                 break
             self.at += 1
-            negated = sign == "not"
-            if negated:
+            is_negated = sign == "not"
+            if is_negated:
                 self._need("in")
                 sign = "in"
-            code = _operation(sign, left, self._binary(binds if sign == "**" else binds + 1))
-            left = _not(code) if negated else code
+            code = operation(sign, left, self._binary(binds if sign == "**" else binds + 1))
+            left = negated(code) if is_negated else code
         return left
 
     def _unary(self) -> Code:
         if self._take("!", "not"):
-            return _not(self._binary(50))
+            return negated(self._binary(50))
         if self._take("-"):
             code = self._binary(90)
             return lambda env: -code(env)
@@ -168,9 +175,9 @@ class _Parser:
         kind, sign = self._kind(), self._next()
         self.at += 1
         if kind == "number":
-            return _constant(_number(sign)), ""
+            return constant(_number(sign)), ""
         if kind == "text":
-            return _constant(_unquoted(sign)), ""
+            return constant(_unquoted(sign)), ""
         if kind == "name":
             return self._name(sign)
         if sign == "#":
@@ -181,22 +188,22 @@ class _Parser:
         if sign == "(":
             return self._group(), ""
         if sign == "[":
-            return _list(self._list("]")), ""
+            return several(self._list("]")), ""
         if sign == "{":
             return self._map(), ""
         raise ExpressionError(f"a value is missing before {sign or 'its end'!r}")
 
     def _group(self) -> Code:
         values = self._list(")")
-        return values[0] if len(values) == 1 else _list(values)
+        return values[0] if len(values) == 1 else several(values)
 
     def _name(self, token: str) -> tuple[Code, str]:
         if token in _WORDS:
-            return _constant(_WORDS[token]), ""
+            return constant(_WORDS[token]), ""
         if self._take("("):
             return self._call(token, [], opened=True), ""
         if self.bare:
-            return _constant(token), ""
+            return constant(token), ""
         self.names.add(token)
         return lambda env: part(env, token), token
 
@@ -254,7 +261,7 @@ class _Parser:
             if self._take("."):
                 code, path = self._member(code, path, self._word())
             elif self._take("?."):
-                code, path = _optional(code, self._word()), ""
+                code, path = optional_member(code, self._word()), ""
             elif self._take("["):
                 code, path = self._index(code, path)
             else:
@@ -277,10 +284,10 @@ class _Parser:
         if self._take(":"):
             end = None if self._next() == "]" else self._ternary()
             self._need("]")
-            return _slice(code, start, end), ""
+            return sliced(code, start, end), ""
         self._need("]")
         assert start is not None  # noqa: S101 - else there was a colon
-        return _at(code, start), self._longer(path, _unquoted(token)) if kind == "text" else ""
+        return element(code, start), self._longer(path, _unquoted(token)) if kind == "text" else ""
 
     def _longer(self, path: str, word: str) -> str:
         if not path:
@@ -301,73 +308,3 @@ def _condition(text: str) -> Callable[[Value], bool]:
     """Return the condition of a JSONPath on an element, which is `@` there."""
     code = parse(text.replace("@", "#")).code
     return lambda item: code({"#": item}) is True
-
-
-def _constant(value: Value) -> Code:
-    return lambda _: value
-
-
-def _list(codes: list[Code]) -> Code:
-    return lambda env: [code(env) for code in codes]
-
-
-def _not(code: Code) -> Code:
-    return lambda env: not _truth(code(env))
-
-
-def _choice(condition: Code, chosen: Code, other: Code) -> Code:
-    return lambda env: chosen(env) if _truth(condition(env)) else other(env)
-
-
-def _optional(code: Code, word: str) -> Code:
-    return lambda env: None if (value := code(env)) is None else member(value, word)
-
-
-def _at(code: Code, index: Code) -> Code:
-    return lambda env: part(code(env), index(env))
-
-
-def _slice(code: Code, start: Code | None, end: Code | None) -> Code:
-    return lambda env: code(env)[slice(start(env) if start else None, end(env) if end else None)]
-
-
-def _truth(value: Value) -> bool:
-    if not isinstance(value, bool):
-        raise ExpressionError(f"{value!r} is not true or false")
-    return value
-
-
-def _operation(sign: str, left: Code, right: Code) -> Code:
-    if sign == "&&":
-        return lambda env: _truth(left(env)) and _truth(right(env))
-    if sign == "||":
-        return lambda env: _truth(left(env)) or _truth(right(env))
-    if sign == "??":
-        return lambda env: right(env) if (value := left(env)) is None else value
-    function = _OPERATIONS[sign]
-    return lambda env: function(left(env), right(env))
-
-
-def _same(one: Value, other: Value) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
-
-
-def _range(first: int, last: int) -> list[int]:
-    if last - first >= MOST:
-        raise ExpressionError(f"{first}..{last} has more than {MOST} elements")
-    return list(range(first, last + 1))
-
-
-def _power(base: float, exponent: float) -> float:
-    return float(pow(float(base), exponent))
-
-
-_OPERATIONS: Mapping[str, Callable[[Value, Value], Value]] = {
-    "==": _same, "!=": lambda one, other: not _same(one, other), "<": operator.lt, ">": operator.gt,
-    "<=": operator.le, ">=": operator.ge, "in": lambda item, items: item in items, "+": operator.add,
-    "-": operator.sub, "*": lambda one, other: operator.mul(one + 0, other + 0), "/": operator.truediv,
-    "%": lambda one, other: operator.mod(one + 0, other), "**": _power, "..": _range,
-    "matches": lambda text, pattern: re.search(pattern, text) is not None,
-    "!~": lambda text, pattern: re.search(pattern, text) is None,
-    "contains": lambda text, word: word in text, "startsWith": str.startswith, "endsWith": str.endswith,
-}  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from retrainer.workflows.local.fields import SPEC
 from retrainer.workflows.local.graph_check import MOST_TOLD, Neighbours, check_dag, check_hooks, check_steps
 from retrainer.workflows.local.known_tags import Tags, expression_problems, some, unknown_tags
-from retrainer.workflows.local.library import with_defaults
+from retrainer.workflows.local.library import reference_key, with_defaults
 from retrainer.workflows.local.pod_check import check_files, check_volumes, known_volumes
 from retrainer.workflows.local.retry import POLICIES, seconds
 from retrainer.workflows.local.sections import KINDS, POD_KINDS, artifacts, inputs, kind, parameters, uses_of
@@ -35,7 +35,21 @@ def unsupported(manifest: Mapping[str, Any], find: Find | None = None) -> list[P
     """
     spec = _with_defaults(manifest.get("spec"))
     problems = list(islice(misshapen(spec, SPEC, "spec"), MOST_TOLD))
-    return problems or list(islice(_meaning(spec, find), MOST_TOLD))
+    return problems or list(islice(_meaning(spec, find and _of_the_right_form(find)), MOST_TOLD))
+
+
+def _of_the_right_form(find: Find) -> Find:
+    """Return a function that finds each spec once, and none that has not the form of one."""
+    known: dict[str, Mapping[str, Any] | None] = {}
+
+    def found(reference: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        key = reference_key(reference)
+        if key not in known:
+            spec = _with_defaults(find(reference))
+            known[key] = None if next(misshapen(spec, SPEC, "spec"), None) else spec
+        return known[key]
+
+    return found
 
 
 def _with_defaults(spec: Any) -> Any:

@@ -15,7 +15,7 @@ from retrainer.workflows.local.template import unsupported
 from retrainer.workflows.local.yaml import UnreadableYamlError, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 Manifest = dict[str, Any]
@@ -32,7 +32,7 @@ class _UnreadableError(Exception):
 
 def find(folder: Path, name: str, namespace: str, *, cluster: bool) -> Manifest | None:
     """Return the template for a namespace. One without a namespace applies to all."""
-    wanted = "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
+    wanted = _kind(cluster=cluster)
     for manifest in _manifests(folder):
         metadata = manifest["metadata"]
         seen = cluster or metadata.get("namespace", namespace) == namespace
@@ -55,18 +55,37 @@ def problems(folder: Path) -> list[str]:
     """Return what is wrong with the folder, and what the local engine cannot run: file, field path, remedy."""
     if not folder.is_dir():
         return [f"there is no folder {folder}: create it, or correct `engine.templates`"]
-    found = []
     files, left_out = _files(folder)
+    found: list[str] = []
+    documents: list[tuple[str, Manifest]] = []
     for path in files:
         try:
-            documents = _read(path)
+            documents += [(path, manifest) for manifest in _read(path)]
         except _UnreadableError as error:
             found.append(f"{path}: cannot be read: {error}")
-            continue
-        for manifest in documents:
-            wrong = [*_nameless(manifest), *unsupported(manifest)]
-            found += [f"{path}: {where}: {what}" for where, what in wrong]
-    return found + left_out
+    find = _finder([manifest for _, manifest in documents])
+    for path, manifest in documents:
+        wrong = [*_nameless(manifest), *unsupported(manifest, find)]
+        found += [f"{path}: {where}: {what}" for where, what in wrong]
+    return sorted(found) + left_out
+
+
+def _finder(manifests: list[Manifest]) -> Callable[[Mapping[str, Any]], Mapping[str, Any] | None]:
+    """Return a function that returns the spec of one of the manifests that a `templateRef` means."""
+    specs = {
+        (one["kind"], one["metadata"]["name"]): one["spec"]
+        for one in manifests
+        if not _nameless(one) and isinstance(one.get("spec"), dict)
+    }
+
+    def find(reference: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return specs.get((_kind(cluster=bool(reference.get("clusterScope"))), reference["name"]))
+
+    return find
+
+
+def _kind(*, cluster: bool) -> str:
+    return "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
 
 
 def _nameless(manifest: Manifest) -> list[tuple[str, str]]:
