@@ -141,7 +141,8 @@ def _missing(use: Mapping[str, Any], near: Neighbours) -> str:
     if (reference := use.get("templateRef")) is None:
         return f"there is no template {use['template']!r}; there are {some(sorted(near.named))}"
     what = "ClusterWorkflowTemplate" if reference.get("clusterScope") else "WorkflowTemplate"
-    return f"there is no template {reference['template']!r} in a {what} {reference['name']!r} of this folder that is without errors"
+    where = f"{what} {reference['name']!r} of this folder that is without errors"
+    return f"there is no template {reference['template']!r} in a {where}"
 
 
 def _named(use: Mapping[str, Any]) -> str:
