@@ -46,6 +46,8 @@ _ARGUMENT = re.compile(r"[A-Za-z0-9_-]+")
 """Name of a parameter that Argo accepts."""
 _ANNOTATIONS = 200 * 1024
 """Maximum bytes of the names and values of all annotations."""
+_IN_LABELS = "letters, digits, - _ and ., at most 63"
+_NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_.]+")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -82,7 +84,9 @@ def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
         yield Violation(
             path,
             f"a trigger has exactly one kind, {not_one(kinds)}",
-            "write one kind under it, and a separate trigger for each other kind",
+            "write a separate trigger for each"
+            if kinds
+            else f"write one of {', '.join(type(trigger).model_fields)} under it",
         )
     for kind in kinds:
         source = getattr(getattr(trigger, kind), "source", None)
@@ -240,10 +244,12 @@ def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:
             yield Violation(
                 (*path, key),
                 f"`{key}` is not a valid label name",
-                "letters, digits, - _ and ., at most 63",
+                _IN_LABELS,
                 of_key=True,
             )
         if not _LABEL_VALUE.fullmatch(value):
             yield Violation(
-                (*path, key), f"{value!r} is not a valid label value", "letters, digits, - _ and ., at most 63"
+                (*path, key),
+                f"{value!r} is not a valid label value",
+                f"write such as `{_NOT_IN_LABELS.sub('-', value).strip('-_.')[:63]}`: {_IN_LABELS}",
             )

@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 _BRACES = re.compile(r"\$?\{\{\s*([A-Za-z_]+)[^{}]*\}\}")
+_OF_ARGO = {
+    "workflow.name": "run.name",
+    "workflow.namespace": "run.namespace",
+    "workflow.uid": "run.id",
+    "workflow.scheduledTime": "trigger.scheduled_at",
+    "ts": "trigger.scheduled_at",
+    "execution_date": "trigger.scheduled_at",
+    "logical_date": "trigger.scheduled_at",
+    "data_interval_start": "window.start",
+    "data_interval_end": "window.end",
+}
+"""Variables of Argo and Airflow, by their names there."""
 BOOLEAN = frozenset({"bool"})
 NUMBER = frozenset({"int", "uint", "double"})
 NAME = frozenset({"text", "int", "uint"})
@@ -99,8 +111,10 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
 def _of_braces(value: str, scope: Mapping[str, Type]) -> str:
     """What to write instead of `{{ … }}`, as Jinja, Airflow and GitHub Actions have it."""
     found = _BRACES.search(value)
-    if found and found[1] in scope:
-        return f"write `${{{found[0].strip('${} ')}}}`"
+    name = found[0].strip("${} ") if found else ""
+    name = _OF_ARGO.get(name, name)
+    if name.partition(".")[0] in scope:
+        return f"write `${{{name}}}`"
     return "`${{ name }}` is allowed in `templates` only; elsewhere write `${…}`"
 
 

@@ -44,7 +44,12 @@ def check_registry(source: KafkaSource) -> Iterator[Violation]:
     if registry is None:
         return
     if source.format != "avro":
-        yield Violation(("schema_registry",), f"`{source.format}` records have no schema", "remove it", of_key=True)
+        yield Violation(
+            ("schema_registry",),
+            f"`{source.format}` records have no schema",
+            "remove it, or write `format: avro`",
+            of_key=True,
+        )
     yield from _registry(("schema_registry",), registry)
 
 
@@ -60,7 +65,8 @@ def _pattern(path: Path, pattern: str) -> Iterator[Violation]:
     try:
         compiled(f"^(?:{pattern})$")
     except ValueError as error:
-        yield Violation(path, f"not a regular expression: {error}", "write one, such as orders-.*")
+        what, _, way_out = str(error).partition(": ")
+        yield Violation(path, f"not a regular expression: {what}", way_out or "write one, such as orders-.*")
 
 
 def _moment(path: Path, text: str) -> Iterator[Violation]:

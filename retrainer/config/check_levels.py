@@ -44,16 +44,22 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
 
 
 def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
-    yield from exactly_one(path, metric, ("above", "below"), "distances fire high, p-values low")
+    yield from exactly_one(
+        path,
+        metric,
+        ("above", "below"),
+        "keep `above` for a distance, `below` for a p-value",
+        "add `above: …` for a distance, `below: …` for a p-value",
+    )
     if metric.clear is None or (metric.above is not None and metric.below is not None):
         return
     if metric.above is not None and metric.clear > metric.above:
         yield Violation(
-            (*path, "clear"), f"on the wrong side: above `above: {metric.above:g}`", "clear at or below the threshold"
+            (*path, "clear"), f"on the wrong side: above `above: {metric.above:g}`", f"write at most {metric.above:g}"
         )
     if metric.below is not None and metric.clear < metric.below:
         yield Violation(
-            (*path, "clear"), f"on the wrong side: below `below: {metric.below:g}`", "clear at or above the threshold"
+            (*path, "clear"), f"on the wrong side: below `below: {metric.below:g}`", f"write at least {metric.below:g}"
         )
 
 

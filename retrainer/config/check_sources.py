@@ -138,7 +138,9 @@ def _url(url: str) -> Iterator[Violation]:
             ("url",), "credentials are not allowed in the URL, because it is shown", "use `basic:` or `token:`"
         )
     elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):
-        yield Violation(("url",), f"the URL must end before {ENDPOINT}", "remove the rest")
+        yield Violation(
+            ("url",), f"the URL must end before {ENDPOINT}", f"write {url.partition(ENDPOINT)[0].partition('?')[0]}"
+        )
 
 
 def _headers(headers: Mapping[str, str]) -> Iterator[Violation]:

@@ -49,7 +49,7 @@ def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violati
             yield Violation(
                 (*path, "at_least", "n"),
                 f"{group.at_least.n} of {len(group.at_least.of)} is impossible",
-                "require fewer",
+                f"write at most {len(group.at_least.of)}",
             )
 
 

@@ -19,7 +19,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "array": list,
 }
 _MOST = 2
-_KEYS = {"by": "TRIGGER"}
+_KEYS = {"by": "NAME_OF_TRIGGER"}
 """Names for the keys of a map, by its field, where `name` would say too little."""
 _NUMBER = re.compile(r"\s*([+-]?[0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
 _BARE = re.compile(r"[A-Za-z_][\w./-]*|[0-9]+[a-z]+")
@@ -40,7 +40,7 @@ def map_example(value: Any, parts: Sequence[Schema], resolved: Callable[[Schema]
     """
     properties = {name: part for each in parts for name, part in each.get("properties", {}).items()}
     if not properties:
-        return _entries(value)
+        return flow(entries(value)) if isinstance(value, list) and value else "{name: value}"
     needed = {name: _sample(properties[name]) for each in parts for name in each.get("required", ())}
     fitting = {name: value for name, part in properties.items() if any(_fits(value, each) for each in resolved(part))}
     if not fitting:
@@ -90,10 +90,10 @@ def flow(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _entries(value: Any) -> str:
-    """Return a map of names to values, as other tools write it as a list."""
-    if not isinstance(value, list) or not value:
-        return "{name: value}"
+def entries(value: Any) -> Any:
+    """Return a map of names to values that other tools write as a list; a map is returned as it is."""
+    if not isinstance(value, list):
+        return value if isinstance(value, dict) else ...
     pairs: dict[str, Any] = {}
     for item in value[:20]:
         if isinstance(item, dict) and isinstance(item.get("name"), str):
@@ -103,7 +103,7 @@ def _entries(value: Any) -> str:
         else:
             name, equals, given = str(item).partition("=")
             pairs[name.strip()] = given.strip() if equals else ...
-    return flow(pairs)
+    return pairs
 
 
 def _fits(value: Any, part: Schema) -> bool:

@@ -187,7 +187,9 @@ def _wrong_with(given: Node, template: RuleTemplate, path: Path) -> Iterator[Pro
     for name in given.value:
         if name not in template.parameters:
             yield given.key(name).problem(
-                spell((*path, name)), f"the template has no parameter `{name}`", did_you_mean(name, template.parameters)
+                spell((*path, name)),
+                f"the template has no parameter `{name}`",
+                did_you_mean(name, template.parameters, "remove it, or list it under the template's `parameters`"),
             )
         elif name in template.embedded and isinstance(given.value[name].value, (dict, list, type(None))):
             yield given.value[name].mark.problem(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retrainer.config.schema_places import SchemaPlaces
 
 _SECRET = ("a secret is a reference, never the secret itself", "write {from_env: NAME} or {from_file: /path/of/it}")
+_ACTIONS = re.compile(r"\$\{\{\s*secrets\.([A-Z_][A-Z0-9_]{0,60})\s*\}\}")
 _KINDS = {
     "string": "text",
     "int": "a whole number",
@@ -29,6 +30,8 @@ _KINDS = {
 }
 _FEW = 2
 """Maximum number of places that a message names for a field that is written at the wrong one."""
+_SAMPLES = {"cron": '"30 2 * * *"', "engine": "{type: argo, namespaces: [ml]}", "max_age": "14d", "period": "6h"}
+_SUCH_AS = {"a whole number": ", such as 100", "a number": ", such as 0.2"}
 _PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "use lower-case letters, digits and `-`, with a letter or digit at both ends",
     r"^[A-Za-z_][A-Za-z0-9_-]*$": "begin with a letter, then letters, digits, `_` and `-`",
@@ -40,7 +43,7 @@ _PATTERNS = {
 def describe(errors: Sequence[ErrorDetails], places: SchemaPlaces) -> tuple[str, str]:
     """Return message and hint for all errors at one position."""
     if of_secret(errors):
-        return _SECRET
+        return _SECRET[0], _secret_of(errors[0]["input"]) or _SECRET[1]
     kinds = [kind for kind in map(_kind, errors) if kind != "a whole number" or len(errors) == 1]
     if len(errors) > 1 and all(kinds):
         return f"expected {_either(kinds)}, not {_name(errors[0]['input'])}", "write one of these"
@@ -50,6 +53,14 @@ def describe(errors: Sequence[ErrorDetails], places: SchemaPlaces) -> tuple[str,
 def of_secret(errors: Sequence[ErrorDetails]) -> bool:
     """Whether the position is that of a secret. Its line must not be shown: it may contain the secret itself."""
     return any(step in ("FromEnv", "FromFile") for error in errors for step in error["loc"])
+
+
+def _secret_of(given: Any) -> str:
+    """What to write for a secret of GitHub Actions or Kubernetes, which is a reference there, too; else empty."""
+    if isinstance(given, dict) and "secretKeyRef" in given:
+        return "write {from_env: NAME}, and set NAME in the pod with `secretKeyRef`"
+    found = _ACTIONS.fullmatch(given) if isinstance(given, str) else None
+    return f"write {{from_env: {found[1]}}}, and set that variable" if found else ""
 
 
 def meant_field(loc: Sequence[str | int], places: SchemaPlaces) -> str:
@@ -62,13 +73,12 @@ def _one(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
     context: dict[str, Any] = error.get("ctx", {})
     match error["type"]:
         case "missing":
-            return f"`{error['loc'][-1]}` is missing", "add it"
+            name = str(error["loc"][-1])
+            return f"`{name}` is missing", f"add `{name}: {_SAMPLES.get(name, '…')}`"
         case "extra_forbidden":
             return f"unknown field `{error['loc'][-1]}`", _known_as(error, places)
         case "string_pattern_mismatch":
-            return f"{error['input']!r} is not allowed here", _PATTERNS.get(
-                context["pattern"], f"it must match {context['pattern']}"
-            )
+            return f"{error['input']!r} is not allowed here", _allowed(error["input"], context["pattern"])
         case "string_too_long":
             return f"{len(error['input'])} characters", f"at most {context['max_length']} are allowed"
         case "literal_error":
@@ -106,7 +116,14 @@ def _way_out(kind: str, error: ErrorDetails, places: SchemaPlaces) -> str:
         return f'quote it: "{_plain(given)}"'
     if isinstance(given, dict) and "type" in given:
         return f"define it under `{error['loc'][-1]}s:`, and write its name here"
-    return f"write {scalar_example(given, kind)}"
+    return f"write {scalar_example(given, kind)}{_SUCH_AS.get(kind, '') if isinstance(given, bool) else ''}"
+
+
+def _allowed(given: str, pattern: str) -> str:
+    """A name that is allowed, made from the one that is not; else what is allowed."""
+    name = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")
+    rule = _PATTERNS.get(pattern, f"it must match {pattern}")
+    return f"write `{name}`: {rule}" if "-" in pattern and re.fullmatch(pattern, name) else rule
 
 
 def _known_as(error: ErrorDetails, places: SchemaPlaces) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from retrainer.config.examples import flow
+from retrainer.config.examples import entries, flow
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -102,7 +102,11 @@ def _translated(field: str, word: str, value: Any) -> Any:
         return _OFF[field][value != (word in ("enabled", "active"))]
     if isinstance(value, (int, float)) and word in _UNITS:
         return f"{value:g}{_UNITS[word]}"
-    if field == "match" and not isinstance(value, dict):
+    if field == "match" and isinstance(value, dict):
+        return value
+    if field == "parameters":
+        return entries(value.get("parameters") if isinstance(value, dict) and "parameters" in value else value)
+    if field == "match":
         items = value if isinstance(value, list) else [value]
         return {"alertname" if word in ("alertname", "alert") else "key": items[0] if items else ...}
     if isinstance(value, dict) and isinstance(value.get("name"), str):

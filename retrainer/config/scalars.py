@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _INT = re.compile(r"[-+]?[0-9]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
+_OCTAL = re.compile(r"[-+]?0[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TRAPS = {
     re.compile(
@@ -24,13 +26,13 @@ _TRAPS = {
     ): "text to some readers of YAML and a number to base 60 to others: write {quoted}",
     re.compile(
         r"[-+]?0[0-9_]+|0o[0-7]+|0b[01_]+"
-    ): "octal or binary to some readers of YAML and not to others: write decimal, or {quoted}",
+    ): "octal or binary to some readers of YAML and not to others: write {decimal}, or {quoted}",
     re.compile(
         r"[-+]?[0-9]+([eE][-+]?[0-9]+)|[-+]?[0-9]*\.[0-9]*[eE][0-9]+"
-    ): "a number to some readers of YAML and text to others: write it out, or {quoted}",
+    ): "a number to some readers of YAML and text to others: write {decimal}, or {quoted}",
     re.compile(
         r"[-+]?[0-9](?=.*_)[0-9_.]*"
-    ): "a number to some readers of YAML and text to others: write {digits}, or {quoted}",
+    ): "a number to some readers of YAML and text to others: write {decimal}, or {quoted}",
     re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a finite number, or {quoted}",
 }
 """Texts that parsers read differently; the first pattern that matches the whole text is used."""
@@ -65,7 +67,18 @@ def _trap(text: str) -> str:
     if word:
         return f"`{shown}` is text to some readers of YAML and {word} to others: write {quoted}, or true or false"
     found = next((message for pattern, message in _TRAPS.items() if pattern.fullmatch(text)), None)
-    return f"`{shown}` is {found.format(quoted=quoted, digits=shown.replace('_', ''))}" if found else ""
+    return f"`{shown}` is {found.format(quoted=quoted, decimal=_decimal(text))}" if found else ""
+
+
+def _decimal(text: str) -> str:
+    """The number without what parsers read differently, and its other value where a zero in front may mean octal."""
+    plain = text.replace("_", "")
+    if plain[:2] in ("0b", "0o"):
+        return str(int(plain, 0)) if len(plain) > 2 else "it out"
+    if len(plain) > LONGEST_SHOWN or not _FLOAT.fullmatch(plain) or abs(Decimal(plain).adjusted()) > LONGEST_SHOWN:
+        return "it out"
+    octal = f" (or {int(plain, 8)}, if it is octal)" if _OCTAL.fullmatch(plain) else ""
+    return f"{Decimal(plain):f}".lstrip("0") + octal if octal else f"{Decimal(plain):f}"
 
 
 def _integer(text: str) -> int:

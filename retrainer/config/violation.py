@@ -61,12 +61,14 @@ def known(path: Path, kind: str, name: str, names: Collection[str]) -> Iterator[
         yield Violation(path, f"unknown {kind} `{name}`", hint, kind="reference")
 
 
-def exactly_one(path: Path, part: BaseModel, names: Sequence[str], hint: str = "keep one") -> Iterator[Violation]:
+def exactly_one(
+    path: Path, part: BaseModel, names: Sequence[str], hint: str = "keep one", missing: str = "add one of them"
+) -> Iterator[Violation]:
     """Check that one of the fields is given, and no more."""
     given = [name for name in names if getattr(part, name) not in (None, [])]
     if len(given) != 1:
         found = "not both" if given and len(names) == 2 else not_one(given)
-        yield Violation(path, f"exactly one of {', '.join(names)} is required, {found}", hint)
+        yield Violation(path, f"exactly one of {', '.join(names)} is required, {found}", hint if given else missing)
 
 
 def not_one(given: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ problems that no real file reaches (the time of libyaml is quadratic in the dept
 
 from __future__ import annotations
 
+import json
 import re
 from sys import intern
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,6 +40,9 @@ MAX_DIRECTIVES = 16
 _WORD = re.compile("[a-z]+_[a-z_]+|metadata|triggers|schedule|freshness|data|cron|batch|match|submit|name|source")
 """Keys that every parser reads as text."""
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_SHARED = "write the value out; what rules have in common belongs in `defaults` or `templates`"
+_HOLES = re.compile(r"(\$\{\{[^}]*\}\}|\$\{[^}]*\}|[^,\]}\s])+")
+_COLON = re.compile(r"\s*(?:- )?[\w.-]+:\s+([^\"'{\[].*)")
 _HINTS = (
     ("tab", "indent with spaces, not with tabs"),
     ("\\t", "indent with spaces, not with tabs"),
@@ -119,10 +123,10 @@ class _Reader:
         mark = self._mark(event)
         self._count(event)
         if kind == "AliasEvent":
-            self._report(mark, path, "anchors and aliases are not supported", "use `defaults` or `templates`")
+            self._report(mark, path, "anchors and aliases are not supported", _SHARED)
             return Node(REFUSED, mark)
         if event.anchor:
-            self._report(mark, path, "anchors and aliases are not supported", "use `defaults` or `templates`")
+            self._report(mark, path, "anchors and aliases are not supported", _SHARED)
         if _tag(event):
             self._report(mark, path, f"tags such as `{event.tag}` are not supported", "remove it, or quote the text")
         if kind == "ScalarEvent":
@@ -179,12 +183,13 @@ class _Reader:
 
     def _key(self, event: Any, path: Path, mark: Mark) -> str | None:
         if type(event).__name__ != "ScalarEvent":
-            braces = "{{" in mark.source
-            self._report(mark, path, "a key must be a text", 'quote it: "${{ name }}"' if braces else "quote it")
+            braces = re.search(r"\{\{[^{}]*\}\}", mark.source)
+            what = "`{{` unquoted begins a map" if braces else "a key must be a text"
+            self._report(mark, path, what, f'write "${braces[0]}"' if braces else "quote it")
             self._pass(event)
             return None
         if event.value == "<<" and not event.style:
-            self._report(mark, path, "merge keys are not supported", "use `defaults` or `templates`")
+            self._report(mark, path, "merge keys are not supported", _SHARED)
             return None
         if event.style or _WORD.fullmatch(event.value):
             return intern(event.value)  # rules repeat the same few keys
@@ -251,7 +256,7 @@ def _syntax(text: Text, error: Any) -> Problem:
         mark = Mark(text, at.line + 1, at.column + 1)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     if mark.source[: mark.column].endswith("${"):
-        hole = re.match(r"\$\{\{[^}]*\}\}|\$\{[^}]*\}", mark.source[mark.column - 2 :])
+        hole = _HOLES.match(mark.source[mark.column - 2 :])
         return mark._replace(column=mark.column - 1).problem(
             "", "a `${…}` between braces or brackets must be quoted", f'write "{hole[0] if hole else "${…}"}"'
         )
@@ -263,8 +268,15 @@ def _syntax(text: Text, error: Any) -> Problem:
             "", "a text that begins with `*` or `&` must be quoted", f'write "{text_of_it}"'
         )
     opened = getattr(error, "context_mark", None)
+    if "end of stream" in what and "quoted" in str(context) and opened:
+        mark = Mark(text, opened.line + 1, opened.column + 1)
+        return mark.problem("", "not YAML: the quote that begins here does not end", "close it, or remove it")
     since = f" ({context} from line {opened.line + 1})" if context and opened else ""
     seen = what + mark.source[mark.column - 1 : mark.column].replace("\t", " tab")
+    if "mapping values" in what and (colon := _COLON.fullmatch(mark.source)):
+        return mark.problem(
+            "", "not YAML: a text with `: ` in it must be quoted", f"write {json.dumps(colon[1], ensure_ascii=False)}"
+        )
     hint = next(
         (hint for sign, hint in _HINTS if sign in seen), "check the quotes, brackets and indentation up to here"
     )

@@ -115,7 +115,8 @@ def _fields(text: str) -> list[str]:
         stripped = _MACROS[stripped]
     fields = stripped.split()
     if fields and "TZ=" in fields[0]:
-        raise ValueError(f"bad cron {text!r}: name the zone in `timezone:` beside it, not in the expression")
+        zone = fields[0].partition("=")[2]
+        raise ValueError(f'bad cron {text!r}: write "{" ".join(fields[1:])}" here and {zone} as `timezone`')
     if len(fields) != len(_FIELDS):
         seconds = ", and none for seconds" if len(fields) == len(_FIELDS) + 1 else ""
         needed = (
@@ -148,10 +149,16 @@ def _complaint(text: str, fields: list[str]) -> str:
             CronSim(" ".join(alone), datetime.fromtimestamp(0, UTC))
         except CronSimError:
             given = f"bad {name} {fields[position]!r} in cron {text!r}"
-            return (
-                f"{given}, which takes {allowed}: {crontab_hint(text) or 'a range goes upwards, a step is 1 or more'}"
-            )
+            return f"{given}, which takes {allowed}: {crontab_hint(text) or _range_hint(fields[position], allowed)}"
     return f"cron {text!r} never fires: no month it names has the day {fields[2]}; change one of the two"
+
+
+def _range_hint(field: str, allowed: str) -> str:
+    """What to write in a field whose numbers are too large, whose range goes downwards or whose step is 0."""
+    low, high = re.findall(r"[0-9]+", allowed)[:2]
+    if any(not int(low) <= int(number) <= int(high) for number in re.findall(r"(?<!/)\b[0-9]{1,9}", field)):
+        return f"write one from {low} to {high}"
+    return "a range goes upwards, a step is 1 or more"
 
 
 def _bits(indices: Iterable[int]) -> int:

@@ -103,7 +103,7 @@ def _set(inside: str, at: int) -> str:
             high = inside[i + 2]
             if high < low:
                 problem = f"the range `{low}-{high}` in `[{inside:.40}]` is written backwards"
-                hint = f"a set is one character of those in brackets: write `{high}-{low}`, or two lines"
+                hint = f"brackets stand for one character, such as `[{high}-{low}]`; `*` stands for any name"
                 raise GlobError(at + 1 + i, problem, hint)
             i += 2
         if low == "/":

@@ -124,7 +124,7 @@ def _closing(text: str) -> int:
                 return i
             depth -= 1
         i += 1
-    raise SyntaxProblem(0, "`${` is not closed by `}`", "close the hole with `}`")
+    raise SyntaxProblem(0, "`${` is not closed by `}`", "write `}` behind the expression")
 
 
 def refuse_braces(value: str) -> None:

@@ -53,6 +53,13 @@ def check(node: Node, scope: Mapping[str, Type], absent: Mapping[str, str]) -> t
     return checker.infer(node, dict(scope)), checker.mistakes
 
 
+def _conversion(kinds: frozenset[str]) -> str:
+    """How a value becomes one of the kinds."""
+    if "text" in kinds:
+        return "convert it: string(…)"
+    return "convert it: int(…), double(…)" if kinds & {"int", "double"} else "write one of these here"
+
+
 class _Checker:
     def __init__(self, absent: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
@@ -66,7 +73,7 @@ class _Checker:
     def _wants(self, kinds: frozenset[str], found: Type, at: int, who: str, hint: str = "") -> None:
         if found.kind != "any" and found.kind not in kinds and "any" not in kinds:
             said = f"{who} {in_words(kinds)}, not {WORDS[found.kind]}"
-            self.mistakes.append(Mistake(at, said, hint or "correct the expression here"))
+            self.mistakes.append(Mistake(at, said, hint or _conversion(kinds)))
 
     def name(self, node: syntax.Name, scope: dict[str, Type]) -> Type:
         known = scope.get(node.name)
@@ -136,7 +143,9 @@ class _Checker:
                 except ValueError as error:
                     what, _, way_out = str(error).partition(": ")
                     what = f"no pattern: {what}" if node.name == "matches" else what
-                    self.mistakes.append(Mistake(arg.at, what, way_out or "correct it here"))
+                    self.mistakes.append(
+                        Mistake(arg.at, what, way_out or "write a pattern of RE2, such as '^churn-[0-9]+$'")
+                    )
 
     def macro(self, node: syntax.Macro, scope: dict[str, Type]) -> Type:
         of = self.infer(node.of, scope)

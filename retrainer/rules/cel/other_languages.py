@@ -72,8 +72,8 @@ def operator_hint(before: Token | None, word: Token) -> str:
         return unit or f"write {before.text} without a unit"
     if word.text in ("=", ">") and before is not None and before.text in ("==", "!=", "<"):
         return _OPERATORS[before.text]
-    if before is not None and before.text == "not":
-        return _OPERATORS["not"]
+    if word.kind == "end" and before is not None and before.kind == "op":
+        return f"write a value behind `{before.text}`"
     return "write a list in square brackets" if word.text == "," else _OPERATORS.get(word.text, "")
 
 

@@ -90,6 +90,8 @@ class _Parser:
         word = self._word
         found = "it ends too early" if word.kind == "end" else f"unexpected `{word.text:.40}`"
         before = self._words[self._next - 1] if self._next else None
+        if before is not None and before.text == "not":
+            word, found = before, "unexpected `not`"
         return SyntaxProblem(
             word.at, found + (f", {wanted} is expected" if wanted else ""), operator_hint(before, word)
         )

@@ -108,7 +108,7 @@ class Reader:
     def whole(self) -> Tree:
         tree = self._alternatives(_Flags())
         if self._at < len(self._text):
-            raise ValueError("`)` without `(`")
+            raise ValueError("`)` without `(`: open it, or write `[)]` for the character")
         return tree
 
     def _peek(self, text: str) -> bool:
@@ -215,7 +215,7 @@ class Reader:
                 raise ValueError("`(?` begins what is not known here; there is no look-around")
         tree = self._alternatives(flags)
         if not self._accept(")"):
-            raise ValueError("`(` without `)`")
+            raise ValueError("`(` without `)`: close it, or write `[(]` for the character")
         return tree
 
     def _escaped(self, flags: _Flags) -> Tree:

@@ -86,7 +86,7 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", schema_registry: {url: 'http://registry'}",
-            "sources.orders.schema_registry: `json` records have no schema (remove it)",
+            "sources.orders.schema_registry: `json` records have no schema (remove it, or write `format: avro`)",
             id="a registry for nothing",
         ),
         pytest.param(

@@ -58,10 +58,10 @@ T = "rules[1].triggers"
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        pytest.param("clear: 0.1, for", "clear: 0.3, for", f"{T}.drift.metric.clear: on the wrong side: above `above: 0.2` (clear at or below the threshold)", id="clear above a high threshold"),
-        pytest.param("below: 0.05, clear: 0.1", "below: 0.05, clear: 0.01", f"{T}.p.metric.clear: on the wrong side: below `below: 0.05` (clear at or above the threshold)", id="clear below a low threshold"),
-        pytest.param("above: 0.2, clear: 0.1, ", "", f"{T}.drift.metric: exactly one of above, below is required, none is given (distances fire high, p-values low)", id="no threshold"),
-        pytest.param("above: 0.2, clear", "above: 0.2, below: 0.1, clear", f"{T}.drift.metric: exactly one of above, below is required, not both (distances fire high, p-values low)", id="two thresholds"),
+        pytest.param("clear: 0.1, for", "clear: 0.3, for", f"{T}.drift.metric.clear: on the wrong side: above `above: 0.2` (write at most 0.2)", id="clear above a high threshold"),
+        pytest.param("below: 0.05, clear: 0.1", "below: 0.05, clear: 0.01", f"{T}.p.metric.clear: on the wrong side: below `below: 0.05` (write at least 0.05)", id="clear below a low threshold"),
+        pytest.param("above: 0.2, clear: 0.1, ", "", f"{T}.drift.metric: exactly one of above, below is required, none is given (add `above: …` for a distance, `below: …` for a p-value)", id="no threshold"),
+        pytest.param("above: 0.2, clear", "above: 0.2, below: 0.1, clear", f"{T}.drift.metric: exactly one of above, below is required, not both (keep `above` for a distance, `below` for a p-value)", id="two thresholds"),
         pytest.param("for: 30m", "for: 10s", f"{T}.drift.metric.for: shorter than its source's polling_interval of 30s, so it cannot be met (write at least 30s, or poll more often)", id="for shorter than the polling interval"),
         pytest.param("for: 30m", "max_sample_age: 10s", f"{T}.drift.metric.max_sample_age: shorter than its source's polling_interval of 30s, so it cannot be met (write at least 30s, or poll more often)", id="an age shorter than the polling interval"),
         pytest.param("at_least: {series: 3}", "at_least: {series: 3, percent: 50}", f"{T}.drift.metric.at_least: exactly one of series, percent is required (keep one)", id="series and percent"),
@@ -84,7 +84,7 @@ T = "rules[1].triggers"
         pytest.param("any: [page", "any: [pag", "rules[1].when.any[0]: there is no trigger `pag` (did you mean `page`?)\nrules[1].triggers.page: `when` does not name `page`, so it does nothing (add it, or remove it)", id="a trigger that does not exist"),
         pytest.param("any: [page, ", "any: [", f"{T}.page: `when` does not name `page`, so it does nothing (add it, or remove it)", id="a trigger that nobody asks for"),
         pytest.param("{all: [drift, p], ", "{all: [drift], any: [p], ", "rules[1].when.any[3]: exactly one of any, all, at_least is required, not any and all (nest one in the other)", id="any and all in one group"),
-        pytest.param("{all: [drift, p], ", "{at_least: {n: 3, of: [drift, p]}, ", "rules[1].when.any[3].at_least.n: 3 of 2 is impossible (require fewer)", id="more than there are"),
+        pytest.param("{all: [drift, p], ", "{at_least: {n: 3, of: [drift, p]}, ", "rules[1].when.any[3].at_least.n: 3 of 2 is impossible (write at most 2)", id="more than there are"),
         pytest.param("any: [page", "any: [incident, page", "rules[1].when.any[0]: `incident` is in `unless` already (keep one)", id="in when and in unless"),
         pytest.param("unless: [incident]", "unless: [incident, inciden]", "rules[1].unless[1]: there is no trigger `inciden` (did you mean `incident`?)", id="unless a trigger that does not exist"),
         pytest.param("any: [page, stale, rebuilt, {all: [drift, p], within: 24h}]", f"any: [page, stale, rebuilt, drift, {'{any: [' * 8}p{']}' * 8}]", f"rules[1].when{'.any[4]' + '.any[0]' * 7}: nested deeper than 8 groups (make it flatter)", id="nested too deep"),

@@ -70,11 +70,11 @@ def test_what_only_looks_wrong_is_taken(tmp_path: Path, parameter: str) -> None:
         pytest.param("overlap: skip", "overlapp: skip", "21:14: rules[0].limits.overlapp: unknown field `overlapp` (did you mean `overlap`?)", id="unknown field"),
         pytest.param("overlap: skip", "overlap: skp", "21:23: rules[0].limits.overlap: 'skp' is not one of the choices (did you mean `skip`?)", id="unknown choice"),
         pytest.param("schedule:", "shedule:", "12:9: rules[0].triggers.nightly.shedule: unknown field `shedule` (did you mean `schedule`?)", id="unknown kind of trigger"),
-        pytest.param("cron: \"30 2 * * mon-fri\", ", "", "12:19: rules[0].triggers.nightly.schedule.cron: `cron` is missing (add it)", id="missing field"),
+        pytest.param("cron: \"30 2 * * mon-fri\", ", "", "12:19: rules[0].triggers.nightly.schedule.cron: `cron` is missing (add `cron: \"30 2 * * *\"`)", id="missing field"),
         pytest.param("{period: 6h,", "{period: 6,", "rules[0].limits.cooldown.period: not a duration (write 6s, 6m, 6h or 6d)", id="duration without a unit"),
-        pytest.param("rows: 20", "rows: true", "at_least.rows: expected a whole number, not true (write a whole number)", id="a boolean for a number"),
+        pytest.param("rows: 20", "rows: true", "at_least.rows: expected a whole number, not true (write a whole number, such as 100)", id="a boolean for a number"),
         pytest.param("n: 3", "n: [3]", "parameters.n: expected text, a number or true or false, not a list", id="a list for a scalar"),
-        pytest.param("name: churn", "name: Churn", "9:11: rules[0].name: 'Churn' is not allowed here (use lower-case letters, digits and `-`", id="bad name"),
+        pytest.param("name: churn", "name: Churn", "9:11: rules[0].name: 'Churn' is not allowed here (write `churn`: use lower-case letters, digits and `-`", id="bad name"),
         pytest.param("name: churn", "name: " + "c" * 64, "9:11: rules[0].name: 64 characters (at most 63 are allowed)", id="name over the limit"),
         pytest.param("name: churn\n", "name: churn\n    labels: {a: 1}\n", 'rules[0].labels.a: expected text, not 1 (quote it: "1")', id="number for a text"),
         pytest.param("type: webhook", "type: webhok", "4:9: sources.push: unknown type 'webhok' (did you mean `webhook`?)", id="unknown type of source"),
@@ -193,7 +193,7 @@ def test_an_error_shows_its_line_with_a_caret(tmp_path: Path, monkeypatch: pytes
         "rules.yaml:17:36: rules[0].triggers.new_data.data.where: not a CEL expression: it ends too early\n"
         '   17 |           where: "event.data.size >"\n'
         "      |                                    ^\n"
-        "      = correct the expression here"
+        "      = write a value behind `>`"
     )
 
 

@@ -38,7 +38,7 @@ def test_relative_paths_are_seen_from_the_files_own_folder(tmp_path: Path, monke
     ("text", "expected"),
     [
         pytest.param("engine: {type: argo}", "1:1: version: `version` is missing (begin with `version: 1`)", id="version"),
-        pytest.param("version: 1", "1:1: engine: `engine` is missing (add it)", id="engine"),
+        pytest.param("version: 1", "1:1: engine: `engine` is missing (add `engine: {type: argo, namespaces: [ml]}`)", id="engine"),
         pytest.param("version: 1\nengine: {type: argos}", "2:9: engine: unknown type 'argos' (did you mean `argo`?)", id="type of engine"),
         pytest.param("version: 1\nengine: {type: argo, instanceid: x}", "2:22: engine.instanceid: unknown field `instanceid` (did you mean `instance_id`?)", id="unknown field"),
         pytest.param("version: 1\nengine: {type: argo}\nhttp: {host: 0.0.0.0}", "3:14: http.host: the API would be open to everyone who can reach 0.0.0.0", id="open to all"),

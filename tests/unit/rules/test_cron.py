@@ -407,7 +407,9 @@ def test_a_range_from_the_beginning_of_time_is_answered() -> None:
         pytest.param("0 0 * * mon#1", "bad day of week 'mon#1'", id="nth-weekday-is-not-crontab"),
         pytest.param("0 0 ? * mon", "bad day of month '?'", id="question-mark-is-not-crontab"),
         pytest.param("1, 2 * * *", "several of them with commas and no spaces", id="trailing-comma"),
-        pytest.param("CRON_TZ=Europe/Berlin 0 2 * * *", "name the zone in `timezone:`", id="zone-in-the-expression"),
+        pytest.param(
+            "CRON_TZ=Europe/Berlin 0 2 * * *", "here and Europe/Berlin as `timezone`", id="zone-in-the-expression"
+        ),
         pytest.param("@reboot", "unknown cron name '@reboot': write five fields, or one of @yearly", id="@reboot"),
         pytest.param("@Daily", "unknown cron name", id="names-are-lower-case"),
     ],

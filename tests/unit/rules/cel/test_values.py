@@ -92,7 +92,7 @@ def test_what_it_gives(text: str, expected: Any) -> None:
         ("timestamp('2026-02-30T00:00:00Z')", "the time '2026-02-30T00:00:00Z' does not exist"),
         ("duration('1d')", "'1d' is no duration, such as 90s, 1h30m or 250ms"),
         ("timestamp('9999-12-31T23:59:59Z') + duration('1s')", "a timestamp or duration beyond the calendar"),
-        ("'a'.matches('(')", "'(' is no pattern: `(` without `)`"),
+        ("'a'.matches('(')", "'(' is no pattern: `(` without `)`: close it, or write `[(]` for the character"),
         ("nobody", "there is no `nobody` here"),
         ("nosuchfn(1)", "there is no `nosuchfn` of 1 value"),
     ],
