@@ -9,6 +9,7 @@ from retrainer.config.errors import Problem
 from retrainer.workflows.base import WorkflowError
 from retrainer.workflows.engines import workflow_engine
 from retrainer.workflows.local.template import unsupported
+from retrainer.workflows.local.templates import notes as folder_notes
 from retrainer.workflows.local.templates import problems as folder_problems
 from retrainer.workflows.manifest import check_parameters
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from retrainer.config.models import Rule
     from retrainer.config.settings import Settings
     from retrainer.workflows.base import WorkflowEngine
+
+
+def template_notes(settings: Settings) -> list[str]:
+    """Return what is allowed in the templates, but has no effect."""
+    return folder_notes(Path(settings.engine.templates)) if settings.engine.type == "local" else []
 
 
 def template_problems(settings: Settings, configuration: Configuration) -> list[Problem]:

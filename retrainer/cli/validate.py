@@ -47,10 +47,11 @@ def validate(
         validate_team(path, team, platform) if team else check(path, ignore_environment=ignore_environment)
     )
     found: list[dict[str, Any]] = [problem.as_json() for problem in problems]
-    shown = [problem.render() for problem in problems]
+    shown, notes = [problem.render() for problem in problems], list[str]()
     if configuration is not None and settings is not None and (cluster or settings.engine.type == "local"):
-        from retrainer.cli.templates import template_problems  # noqa: PLC0415 - imports the cluster clients
+        from retrainer.cli.templates import template_notes, template_problems  # noqa: PLC0415 - imports the clients
 
+        notes = template_notes(settings)
         wrong = template_problems(settings, configuration)
         found += [problem.as_json() for problem in wrong]
         shown += [str(problem) if problem.file else problem.message for problem in wrong]
@@ -60,7 +61,8 @@ def validate(
         )
     if team and not platform and any(problem.kind == "reference" for problem in problems):
         shown.append("To check references to what the platform defines, give its rule files with `--platform PATH`.")
-    answer = {"valid": not found, "problems": found}
+    answer = {"valid": not found, "problems": found, "notes": notes}
+    shown += [f"note: {note}" for note in notes]
     session.print(answer, lambda c: _report(c, path, shown, len(found), configuration), code=1 if found else 0)
 
 

@@ -7,15 +7,16 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from retrainer.util.regular_files import kind
-from retrainer.workflows.local.tags import scalar, substitute, tags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from retrainer.workflows.local.artifact import Artifact
 
 LARGEST = 1024**3
 """Bytes of the artifacts that a step takes, and of those that it leaves."""
@@ -25,19 +26,6 @@ MOST_FILES = 10_000
 
 class BadArtifactError(ValueError):
     """The message says what is wrong with the artifact."""
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """What a step left, or a text of the workflow. ``path``: where it is kept; ``archive``: none, tar or zip.
-
-    ``sub_path``: the part of it that is meant.
-    """
-
-    path: Path | None = None
-    text: str = ""
-    archive: str = "tar"
-    sub_path: str = ""
 
 
 @dataclass(slots=True)
@@ -55,24 +43,6 @@ class ArtifactBudget:
             raise BadArtifactError(f"is larger than {LARGEST:,} bytes, together with others of the step")
         if self.files < 0:
             raise BadArtifactError(f"has more than {MOST_FILES:,} files, together with others of the step")
-
-
-def archive_of(item: Mapping[str, Any]) -> str:
-    """Return the form in which Argo keeps an artifact: none, tar or zip."""
-    return next((form for form in ("none", "zip") if form in (item.get("archive") or {})), "tar")
-
-
-def given(item: Mapping[str, Any], known: Mapping[str, object], values: Mapping[str, str]) -> Artifact | None:
-    """Return what an entry of `arguments` or `inputs` stands for; None if it stands for nothing.
-
-    ``known``: the artifacts that tags such as `tasks.a.outputs.artifacts.x` name.
-    """
-    if "raw" in item:
-        return Artifact(text=substitute(scalar(item["raw"]["data"]), values), archive="none")
-    found = known.get(next(iter(tags(item.get("from", ""))), ""))
-    if not isinstance(found, Artifact):
-        return None
-    return replace(found, sub_path=substitute(scalar(item.get("subPath", found.sub_path)), values))
 
 
 def place(artifact: Artifact, item: Mapping[str, Any], target: Path, budget: ArtifactBudget) -> None:

@@ -37,12 +37,14 @@ from retrainer.workflows.base import (
     no_step,
 )
 from retrainer.workflows.local import isolation, run_folder, templates
+from retrainer.workflows.local.known_tags import some
 from retrainer.workflows.local.log import newest
 from retrainer.workflows.local.references import resolved
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.local.runners import Runners
 from retrainer.workflows.local.sections import inputs, parameters
 from retrainer.workflows.local.tags import scalar
+from retrainer.workflows.local.template import unused
 from retrainer.workflows.manifest import RUN_ANNOTATION
 
 if TYPE_CHECKING:
@@ -106,7 +108,10 @@ class LocalEngine:
             "parameters": _arguments(spec, manifest["spec"].get("arguments") or {}),
             "spec": spec,
             "libraries": libraries,
+            "unused": unused({"spec": spec}),
         }
+        if workflow["unused"]:
+            log.info("local.fields_without_effect", run=name, fields=some(workflow["unused"]))
         try:
             self._claim(folder, workflow)
             self._runners.start([folder])

@@ -21,11 +21,13 @@ from retrainer.util.clock import Clock, SystemClock
 from retrainer.workflows.local import file_view
 from retrainer.workflows.local.graph import Graph, Surroundings
 from retrainer.workflows.local.isolation import adopt_orphans, confine
+from retrainer.workflows.local.known_tags import some
 from retrainer.workflows.local.node import Ended
 from retrainer.workflows.local.nodes import Nodes
 from retrainer.workflows.local.pods import Pods
 from retrainer.workflows.local.run_folder import finish, locked, read, write
 from retrainer.workflows.local.step_files import Machine
+from retrainer.workflows.local.template import NO_EFFECT
 from retrainer.workflows.local.volumes import claims
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ def execute(folder: Path, clock: Clock) -> None:
         if workflow.get("isolate", True):
             confine()  # if this is not possible, the daemon logged it at its start
         write(folder / "started.json", json.dumps({"pid": os.getpid(), "at": clock.now()}))
+        if fields := workflow.get("unused"):
+            sys.stderr.write(f"{NO_EFFECT}: {some(fields)}\n")
         began = clock.monotonic()
         machine = Machine(folder, workflow["workdir"], file_view.available(), claims(workflow["spec"]))
         pods = Pods(machine, workflow["spec"].get("activeDeadlineSeconds"), clock)

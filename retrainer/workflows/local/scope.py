@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from retrainer.workflows.local.artifacts import given
+from retrainer.workflows.local.artifact import given
 from retrainer.workflows.local.expression_functions import text_of
 from retrainer.workflows.local.node import Outputs
 from retrainer.workflows.local.sections import artifacts, parameters

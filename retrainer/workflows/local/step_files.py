@@ -10,15 +10,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from retrainer.workflows.local.artifacts import (
-    Artifact,
-    ArtifactBudget,
-    BadArtifactError,
-    archive_of,
-    copy,
-    given,
-    place,
-)
+from retrainer.workflows.local.artifact import Artifact, archive_of, given
+from retrainer.workflows.local.artifacts import ArtifactBudget, BadArtifactError, copy, place
 from retrainer.workflows.local.file_view import FileView
 from retrainer.workflows.local.node import Outputs
 from retrainer.workflows.local.outputs import OUTPUTS_LIMIT, BadOutputError, read_output

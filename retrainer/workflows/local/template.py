@@ -61,6 +61,9 @@ def _with_defaults(spec: Any) -> Any:
     return {**spec, "templates": templates}
 
 
+NO_EFFECT = "has no effect on this machine"
+
+
 def unused(manifest: Mapping[str, Any]) -> list[str]:
     """Return the paths of the fields that have no effect here, of a manifest that the local engine can run."""
     return list(noted(manifest.get("spec"), SPEC, "spec"))

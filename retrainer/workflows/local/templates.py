@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from retrainer.util.regular_files import UnreadableFileError, read_settled
 from retrainer.workflows.base import Refused, Template
 from retrainer.workflows.local.fields import ARGUMENTS
+from retrainer.workflows.local.known_tags import some
 from retrainer.workflows.local.sections import inputs
 from retrainer.workflows.local.shapes import misshapen
 from retrainer.workflows.local.tags import scalar
-from retrainer.workflows.local.template import unsupported
+from retrainer.workflows.local.template import NO_EFFECT, unsupported, unused
 from retrainer.workflows.local.yaml import UnreadableYamlError, read_all
 
 if TYPE_CHECKING:
@@ -86,6 +88,18 @@ def _finder(manifests: list[Manifest]) -> Callable[[Mapping[str, Any]], Mapping[
 
 def _kind(*, cluster: bool) -> str:
     return "ClusterWorkflowTemplate" if cluster else "WorkflowTemplate"
+
+
+def notes(folder: Path) -> list[str]:
+    """Return for each template of the folder that can be run which of its fields have no effect on this machine."""
+    return [note for path in _files(folder)[0] for note in _notes(path)]
+
+
+def _notes(path: str) -> Iterator[str]:
+    with suppress(_UnreadableError):
+        for manifest in _read(path):
+            if not _nameless(manifest) and not unsupported(manifest) and (fields := unused(manifest)):
+                yield f"{path}: {manifest['metadata']['name']}: {NO_EFFECT}: {some(fields)}"
 
 
 def _nameless(manifest: Manifest) -> list[tuple[str, str]]:

@@ -124,7 +124,16 @@ def files(tmp_path: Path) -> Path:
 def test_valid(cli: Ask, files: Path, name: str) -> None:
     path = str(files / name)
     assert cli("validate", path).stdout == f"{path} is valid: 1 rule\n"
-    assert json.loads(cli("validate", path, "-o", "json").stdout) == {"valid": True, "problems": []}
+    assert json.loads(cli("validate", path, "-o", "json").stdout) == {"valid": True, "problems": [], "notes": []}
+
+
+def test_fields_without_effect_are_notes(cli: Ask, files: Path) -> None:
+    template = files / "templates" / "train.yaml"
+    template.write_text(TEMPLATE.replace("spec:\n", "spec:\n  nodeSelector: {gpu: a100}\n", 1))
+    note = f"{template}: train: has no effect on this machine: spec.nodeSelector"
+    path = str(files)
+    assert cli("validate", path).stdout == f"note: {note}\n\n{path} is valid: 1 rule\n"
+    assert json.loads(cli("validate", path, "-o", "json").stdout) == {"valid": True, "problems": [], "notes": [note]}
 
 
 LISTENS = "  - {name: churn, triggers: {t: {data: {source: lake}}}, submit: {workflow_template: train}}\n"

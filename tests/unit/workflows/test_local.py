@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from retrainer.workflows.base import AlreadyExists, Observed, Refused
 from retrainer.workflows.local import engine as local_engine
@@ -482,3 +483,60 @@ def test_what_a_step_leaves_running_ends_with_it(home: Path) -> None:
     assert ended(engine).phase == "Succeeded"
     left = pid_in(home / "pid")
     until(lambda: not is_alive(left), "it is gone")
+
+
+FILES = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: files}
+spec:
+  entrypoint: main
+  nodeSelector: {gpu: a100}
+  arguments: {artifacts: [{name: table, raw: {data: "1\\n2\\n3\\n"}}]}
+  volumeClaimTemplates: [{metadata: {name: shared}, spec: {accessModes: [ReadWriteOnce]}}]
+  templates:
+    - name: main
+      inputs: {artifacts: [{name: table}]}
+      dag:
+        tasks:
+          - name: fit
+            template: fit
+            arguments: {artifacts: [{name: table, from: "{{inputs.artifacts.table}}"}]}
+          - name: score
+            template: score
+            dependencies: [fit]
+            arguments:
+              artifacts:
+                - {name: model, from: "{{tasks.fit.outputs.artifacts.model}}", subPath: weights}
+                - {name: note, raw: {data: "of {{workflow.name}}"}}
+      outputs: {parameters: [{name: score, valueFrom: {parameter: "{{tasks.score.outputs.parameters.score}}"}}]}
+    - name: fit
+      inputs: {artifacts: [{name: table, path: /data/table.csv}]}
+      container:
+        command: [sh, -ec]
+        args: ["mkdir -p /model; wc -l < /data/table.csv > /model/weights; echo shared > /mnt/shared/x"]
+        volumeMounts: [{name: shared, mountPath: /mnt/shared}]
+        resources: {requests: {cpu: 8}}
+      outputs: {artifacts: [{name: model, path: /model}]}
+    - name: score
+      inputs: {artifacts: [{name: model, path: /in/weights}, {name: note, path: /in/note}]}
+      script:
+        command: [sh, -e]
+        source: "mkdir -p /out; cat /in/weights /in/note /mnt/shared/x > {{outputs.parameters.score.path}}"
+        volumeMounts: [{name: shared, mountPath: /mnt/shared}]
+      outputs: {parameters: [{name: score, valueFrom: {path: /out/score}}]}
+"""
+
+
+def test_files_go_from_task_to_task(home: Path) -> None:
+    (home / "templates/files.yaml").write_text(FILES)
+    engine = engine_at(home)
+    assert engine.check() == []
+    with capture_logs() as logged:
+        engine.create(workflow() | {"spec": {"workflowTemplateRef": {"name": "files"}}}, timeout=5)
+    end = ended(engine)
+    assert (end.phase, end.message) == ("Succeeded", "")
+    assert end.outputs == {"score": "3\nof w1shared"}
+    fields = "spec.nodeSelector, spec.templates[1].container.resources"
+    assert [line["fields"] for line in logged if line["event"] == "local.fields_without_effect"] == [fields]
+    assert f"has no effect on this machine: {fields}\n" in (home / "runs/ml/w1/runner.log").read_text()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.workflows.local import artifacts, file_view
-from retrainer.workflows.local.artifacts import Artifact, ArtifactBudget, BadArtifactError, copy, place
+from retrainer.workflows.local.artifact import Artifact
+from retrainer.workflows.local.artifacts import ArtifactBudget, BadArtifactError, copy, place
 from retrainer.workflows.local.outputs import BadOutputError
 from retrainer.workflows.local.places import Places, followed
 from retrainer.workflows.local.pod import Pod
