@@ -20,10 +20,10 @@ RUN --mount=type=secret,id=authorities . /authorities \
 # Dependencies first: they change less often than the code.
 ARG TARGETARCH
 RUN --mount=type=secret,id=authorities . /authorities \
- && case $TARGETARCH in amd64) machine=x86_64;; arm64) machine=aarch64;; *) echo "no wheels for $TARGETARCH: amd64 or arm64"; exit 1;; esac \
- && echo $machine > /machine \
+ && case "$TARGETARCH" in amd64) machine=x86_64;; arm64) machine=aarch64;; *) echo "no wheels for $TARGETARCH: amd64 or arm64"; exit 1;; esac \
+ && echo "$machine" > /machine \
  && python3 -m venv --without-pip /opt/retrainer \
- && /tools/bin/uv pip sync --no-cache --python /opt/retrainer/bin/python --python-platform $machine-unknown-linux-gnu --only-binary :all: \
+ && /tools/bin/uv pip sync --no-cache --python /opt/retrainer/bin/python --python-platform "$machine-unknown-linux-gnu" --only-binary :all: \
       --require-hashes requirements-runtime.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY docs/how-to/operations/runbooks docs/how-to/operations/runbooks
@@ -34,10 +34,10 @@ RUN /tools/bin/uv build --quiet --wheel --no-build-isolation --python /tools/bin
 # Two thirds of the weight are left out: Kubernetes' models and its asynchronous client, which `retrainer/util/light_imports.py` never imports, descriptions
 # of AWS services that no source asks, and what only debuggers read.
 RUN /tools/bin/uv pip uninstall --quiet --python /opt/retrainer/bin/python aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl \
- && cd /opt/retrainer/lib/python3.*/site-packages \
+ && strip=$(cat /machine)-linux-gnu-strip && cd /opt/retrainer/lib/python3.*/site-packages \
  && rm -rf kubernetes/client/models kubernetes/client/api kubernetes/aio sqlalchemy/testing \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sqs ! -name sns ! -name 'sts*' ! -name 'sso*' -exec rm -rf {} + \
- && find . -name '*.so*' -exec $(cat /machine)-linux-gnu-strip --strip-unneeded {} + \
+ && find . -name '*.so*' -exec "$strip" --strip-unneeded {} + \
  && /opt/retrainer/bin/python -m compileall -q --invalidation-mode unchecked-hash .
 # What is inside, as CycloneDX; and the only folder that is written to: the store and the lock beside it. Mount a volume there.
 RUN mkdir -p /opt/retrainer/share/sbom /state \

@@ -40,7 +40,7 @@ def build() -> tuple[int, int]:
     """Build the image, load it on the node, and return its size in MB, packed and unpacked. Also build Helm."""
     subprocess.run([ROOT / "deploy/helm/check", "tools"], check=True)
     with tempfile.TemporaryDirectory() as out:
-        given = {**os.environ, "BASE": "debian", "IMAGE": IMAGE, "OUT": out}
+        given = {**os.environ, "SOURCE_DATE_EPOCH": "315532800", "BASE": "debian", "IMAGE": IMAGE, "OUT": out}
         told = subprocess.run([ROOT / "deploy/image/build"], env=given, check=True, stdout=subprocess.PIPE, text=True)
         subprocess.run([SCRIPT, "load", f"{out}/retrainer-image.tar"], check=True, stdout=subprocess.DEVNULL)
     (sizes,) = re.findall(r"(\d+) MB packed, (\d+) MB unpacked", told.stdout)
