@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test coverage lint audit test-api test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs lock clean mutate-alerts
+.PHONY: help setup demo test coverage lint audit test-api test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs ui lock clean mutate-alerts
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -29,6 +29,7 @@ help:
 	@echo "make mutate-alerts     change each part of each alert, one at a time: 95 of 100 changes must fail a test of deploy/monitoring/tests (promtool)"
 	@echo "make reference         write the generated parts of docs/reference anew, and docs/reference/openapi.json"
 	@echo "make docs              build the documentation as a site into dist/site; a link or an anchor that leads nowhere is an error"
+	@echo "make ui                check, test and build the page of ui/ into retrainer/ui/static (Node 20.19 or newer)"
 	@echo "make lock              resolve the dependencies anew into requirements.lock and requirements-runtime.lock"
 
 setup: $(VENV)/.done
@@ -111,6 +112,9 @@ reference: setup
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file deploy/site/mkdocs.yml
 	@echo "dist/site/index.html"
+
+ui:
+	cd ui && npm ci --silent && npm run --silent types && npm run --silent check && npm run --silent test && npm run --silent build
 
 LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)

@@ -26,6 +26,7 @@ from retrainer.api.description import describe
 from retrainer.api.guard import Guard, check_bind
 from retrainer.api.representation import Compressed, Conditional
 from retrainer.api.sight import Sights, check_place
+from retrainer.ui.serve import routes
 
 if TYPE_CHECKING:
     from retrainer.api.context import ApiContext
@@ -45,6 +46,7 @@ class _Application(FastAPI):
 def build(context: ApiContext) -> FastAPI:
     """Create the application of a daemon."""
     app = _application()
+    app.router.routes.extend(routes())
     app.state.context = context
     app.state.sights = Sights(context)
     app.add_middleware(Conditional)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from retrainer.api.activity_log import ActivityLog
     from retrainer.api.certificate import ServedCertificate
+    from retrainer.api.changes import Changes
     from retrainer.api.rule_summaries import RuleLines
     from retrainer.api.source_operations import SourceOperations
     from retrainer.config.settings import Settings
@@ -54,6 +55,7 @@ class ApiContext:
     engine: Engine
     metrics: Metrics
     rules: RuleLines
+    changes: Changes
     sources: SourceOperations
     namespace: str
     """Namespace of rules that name none."""

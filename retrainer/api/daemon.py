@@ -1,10 +1,11 @@
 """The daemon itself: probes, metrics, reload, and an index."""
 
-from typing import Any, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
 
 import prometheus_client
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from retrainer.api.acting import Acts
 from retrainer.api.context import WaitingComponent
@@ -22,6 +23,15 @@ status_router = APIRouter(tags=["daemon"])
 
 class Exposition(Response):
     media_type = "text/plain"
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events. Proxies are told to pass them on at once."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncIterator[bytes], status_code: int = 200) -> None:
+        super().__init__(content, status_code, headers={"X-Accel-Buffering": "no"})
 
 
 class DroppedState(View):
@@ -88,12 +98,15 @@ class Status(View):
 
 
 @router.get("/", include_in_schema=False)
-async def index(api: Context) -> dict[str, Any]:
-    """Links to the other endpoints."""
+async def index(api: Context, accept: Annotated[str, Header(max_length=4096)] = "") -> Any:
+    """Links to the other endpoints; a browser is led to the page."""
+    if "text/html" in accept:
+        return RedirectResponse("ui/")
     return {
         "name": "retrainer",
         "instance": api.settings.name,
         "links": {
+            "page": "/ui/",
             "api": "/api/v1/openapi.json",
             "rules": "/api/v1/rules",
             "runs": "/api/v1/runs",
@@ -155,6 +168,17 @@ async def list_threads() -> Any:
         for worker in supervision.running()
     ]
     return {"items": sorted(found, key=lambda thread: thread["name"])}
+
+
+@status_router.get("/changes", response_class=EventStream)
+async def follow_changes(api: Context, sees: Sees) -> EventStream:
+    """Hints of what changed, as server-sent events, at most one a second.
+
+    Each is an event `change` with the data `{"rules": […], "runs": […], "events": true, "everything": false}`.
+    `everything`: too much to name.
+    """
+    api.changes.admit()
+    return EventStream(api.changes.listen(sees))
 
 
 @router.get("/metrics", response_class=Exposition)

@@ -61,7 +61,7 @@ _LISTED = {
     "number": ("list_dead_letters", "id"),
 }
 """For each parameter of paths: which list has its values, and in which field."""
-_STREAMED = ("show_manifest", "show_logs")
+_STREAMED = ("follow_changes", "show_manifest", "show_logs")
 """Operations whose answers have no tag: they are sent before they are complete."""
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}}

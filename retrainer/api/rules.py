@@ -80,10 +80,23 @@ class RuleDetail(RuleLine):
     """The rule in force, as in its file; durations in seconds, sizes in bytes."""
 
 
+class Measured(View):
+    """A live value beside the limit that it is compared with."""
+
+    value: float
+    limit: float
+    side: Literal["at_least", "above", "below"]
+    """What satisfies the trigger or reaches the limit."""
+    unit: Literal["", "events", "bytes", "rows", "failures", "seconds"]
+    clear: float | None = None
+    """The value at which a crossed series comes back."""
+
+
 class Node(View):
     """A condition, a limit or a state, with its current values."""
 
     name: str
+    measure: Measured | None = NotGiven
     state: str = ""
     """A word or a value."""
     detail: str = ""

@@ -37,6 +37,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/sources/{source}/replay",
         "GET /api/v1/store/last-backup",
         "GET /api/v1/status",
+        "GET /api/v1/changes",
         "GET /api/v1/threads",
         "GET /-/log-level",
         "GET /api/v1/openapi.json",

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from retrainer.api.activity_log import ActivityLog
 from retrainer.api.app import build as build_web
 from retrainer.api.certificate import ServedCertificate
+from retrainer.api.changes import Changes
 from retrainer.api.context import ApiContext
 from retrainer.api.rule_summaries import RuleLines
 from retrainer.api.server import WebServer
@@ -100,6 +101,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         engine=engine,
         metrics=daemon.metrics,
         rules=RuleLines(daemon.store, daemon.clock, lambda: engine.catalog),
+        changes=Changes(daemon.store),
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),
         namespace=engine.transactions.default_namespace,
         activity=ActivityLog(partial(store_rows, engine), engine.clock.now),

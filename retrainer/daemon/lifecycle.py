@@ -143,6 +143,7 @@ class Daemon:
         self.config_maps.stop(self._left(until, WAIT_FOR_ONE))
         self.ingestion.replays.stop(self._left(until, WAIT_FOR_ONE))
         self.ingestion.running.stop(self._left(until, 2 * WAIT_FOR_ONE))
+        self.api.changes.close()
         self.web.stop(self._left(until, WAIT_FOR_ONE))
         self.run_workers.manifests.stop()
         self.ingestion.router.stop(self._left(until, WAIT_FOR_ONE))

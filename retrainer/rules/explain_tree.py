@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from retrainer.rules.cooldown import cooldown_end, rest_for
 from retrainer.rules.limits import RemainingBudget, muted_until
-from retrainer.rules.nodes import Node, node
+from retrainer.rules.nodes import Measure, Node, node
 from retrainer.rules.triggers.freshness import span
 from retrainer.util.counts import many, part
 from retrainer.util.timefmt import moment
@@ -67,10 +67,7 @@ def _limits(rule: CompiledRule, state: State, remaining_budget: RemainingBudget 
     yield node("mode", "paused" if rule.paused else rule.rule.mode, "")
     yield node("overlap", limits.overlap, f"{state.active} active")
     if limits.cooldown is not None:
-        rest = cooldown_end(rule, state)
-        over = rest is None or now >= rest
-        longer = f" ({span(rest_for(rule, state))}, {state.unpromoted} not promoted)" if state.unpromoted else ""
-        yield node("cooldown", "over" if over else "resting", f"until {moment(rest)}{longer}" if rest else "no run yet")
+        yield _cooldown(rule, state, now)
     if rule.mutes:
         until = muted_until(rule, now)
         names = ", ".join(name for name, _ in rule.mutes)
@@ -80,8 +77,18 @@ def _limits(rule: CompiledRule, state: State, remaining_budget: RemainingBudget 
         yield node("budget", "within" if remaining_budget.runs > 0 else "spent", remaining_budget.detail)
     if limits.pause_after_failures is not None:
         text = f"{part(state.failures, limits.pause_after_failures, 'failure')} in a row"
-        yield node("circuit breaker", "open" if state.broken else "closed", text)
+        measure = Measure(state.failures, limits.pause_after_failures, unit="failures")
+        yield node("circuit breaker", "open" if state.broken else "closed", text, measure=measure)
     if limits.deadline is not None and state.due is not None:
         yield node("deadline", "running", f"skipped at {moment(state.due.since + limits.deadline)}")
     if limits.pool is not None:
         yield node("pool", limits.pool, f"priority {limits.priority}")
+
+
+def _cooldown(rule: CompiledRule, state: State, now: float) -> Node:
+    rest, length = cooldown_end(rule, state), rest_for(rule, state)
+    if rest is None:
+        return node("cooldown", "over", "no run yet")
+    longer = f" ({span(length)}, {state.unpromoted} not promoted)" if state.unpromoted else ""
+    measure = Measure(min(length, now - rest + length), length, unit="seconds") if length else None
+    return node("cooldown", "over" if now >= rest else "resting", f"until {moment(rest)}{longer}", measure=measure)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.rules.expression import LONGEST_KEY, Program, StepBudget, compile_cel, event_scope, name_by
 from retrainer.rules.match import Condition, conditions
-from retrainer.rules.nodes import Node, node
+from retrainer.rules.nodes import Measure, Node, node
 from retrainer.rules.outcome import Reason
 from retrainer.rules.self_trigger import OwnOutputs, own_outputs
 from retrainer.rules.triggers.kind import CompiledTrigger, TriggerContext, TriggerKind, Verdict
@@ -96,11 +96,17 @@ class CompiledData(CompiledTrigger):
         window = state.windows.get(self.name)
         if window is None or not window.events:
             return node(self.name, "waiting", "no data pending")
-        counts = [node(unit, str(getattr(window, unit)), "pending") for unit in _UNITS]
+        counts = [
+            node(unit, str(getattr(window, unit)), "pending", measure=self._measure(window, unit)) for unit in _UNITS
+        ]
         shown = self._explained(judge(self.batch, window, now), children=counts)
         if state.lapsed:
             return shown | {"state": "given up", "detail": f"{shown['detail']}; waits for new data"}
         return shown
+
+    def _measure(self, window: Window, unit: str) -> Measure | None:
+        needed = getattr(self.batch.at_least, unit, None)
+        return Measure(getattr(window, unit), needed, unit=unit) if needed else None
 
     def cause(self, state: State) -> dict[str, Any]:
         window, needed = state.windows[self.name], self.batch.at_least

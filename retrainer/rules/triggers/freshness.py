@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from retrainer.rules.nodes import Measure
 from retrainer.rules.outcome import Reason
 from retrainer.rules.triggers.kind import CompiledTrigger, TriggerKind, Verdict
 
@@ -30,8 +31,8 @@ class CompiledFreshness(CompiledTrigger):
         An active run may be the answer, so the trigger is not satisfied meanwhile. After a run that does not count, or
         an expired deadline, `min_retry_interval` prevents a rule without a cooldown from starting another run at once.
         """
-        last = state.last_promoted if self.freshness.of == "promoted" else state.last_succeeded
-        age = now - (last if last is not None else state.seen_at)
+        last = self._last(state)
+        age = self._age(state, now)
         detail = f"{span(age)} old, at most {span(self.freshness.max_age)}"
         if state.active:
             return Verdict(False, Reason.FRESH, f"{detail}; a run is active")
@@ -39,7 +40,15 @@ class CompiledFreshness(CompiledTrigger):
         return Verdict(True, Reason.STALE, detail) if now >= due else Verdict(False, Reason.FRESH, detail, due)
 
     def explain(self, state: State, now: float) -> Node:
-        return self._explained(self.judge(state, now), "too old")
+        measure = Measure(self._age(state, now), self.freshness.max_age, unit="seconds")
+        return self._explained(self.judge(state, now), "too old", measure=measure)
+
+    def _last(self, state: State) -> float | None:
+        return state.last_promoted if self.freshness.of == "promoted" else state.last_succeeded
+
+    def _age(self, state: State, now: float) -> float:
+        last = self._last(state)
+        return now - (last if last is not None else state.seen_at)
 
     def cause(self, state: State) -> dict[str, Any]:
         return {"max_age_seconds": self.freshness.max_age}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from retrainer.rules.nodes import Node, node
+from retrainer.rules.nodes import Measure, Node, node
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
@@ -59,10 +59,16 @@ class CompiledTrigger:
         """Return the values that are stored on a run that the satisfied trigger helped to start."""
         return {}
 
-    def _explained(self, verdict: Verdict, then: str = "satisfied", children: list[Node] | None = None) -> Node:
+    def _explained(
+        self,
+        verdict: Verdict,
+        then: str = "satisfied",
+        children: list[Node] | None = None,
+        measure: Measure | None = None,
+    ) -> Node:
         until = f"; {then} at {moment(verdict.until)}" if verdict.until else ""
         shown = "satisfied" if verdict.satisfied else verdict.reason.value
-        return node(self.name, shown, verdict.detail + until, children)
+        return node(self.name, shown, verdict.detail + until, children, measure)
 
 
 @dataclass(frozen=True, slots=True)

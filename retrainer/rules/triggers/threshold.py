@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from retrainer.rules.match import Condition, condition_at
-from retrainer.rules.nodes import Node, node
+from retrainer.rules.nodes import Measure, Node, node
 from retrainer.rules.threshold_state import Series, ThresholdState
 from retrainer.rules.triggers import level
 from retrainer.rules.triggers.kind import CompiledTrigger, Verdict
@@ -63,10 +63,19 @@ class CompiledThreshold(CompiledTrigger):
     def explain(self, state: State, now: float) -> Node:
         known = (state.gauges.get(self.name) or ThresholdState()).series
         first = sorted(known.items(), key=lambda item: (not item[1].raised, item[1].since is None, item[0]))
-        shown = [node(name or "no series", _shown(one), _last(one)) for name, one in first[:MOST_SERIES]]
+        shown = [
+            node(name or "no series", _shown(one), _last(one), measure=self._measure(one))
+            for name, one in first[:MOST_SERIES]
+        ]
         if len(first) > MOST_SERIES:
             shown.append(node("more", str(len(first) - MOST_SERIES), "series"))
         return self._explained(self.judge(state, now), children=shown)
+
+    def _measure(self, series: Series) -> Measure | None:
+        limit = self.threshold
+        if series.value is None or limit.alerts:
+            return None
+        return Measure(series.value, limit.bound, "above" if limit.high else "below", clear=limit.clear)
 
 
 def _last(series: Series) -> str:

@@ -1,0 +1,60 @@
+import { LocationProvider, Route, Router, useLocation } from "preact-iso";
+import { useEffect } from "preact/hooks";
+
+import { RulesScreen, RunsScreen } from "./screens/lists";
+import { RuleScreen } from "./screens/rule";
+import { RunScreen } from "./screens/run";
+import { to } from "./state/address";
+import { onKeys } from "./state/keys";
+import { live } from "./state/live";
+import { theme, themes } from "./state/theme";
+import { zone } from "./state/zone";
+
+const SCREENS: readonly (readonly [string, string, string])[] = [
+  ["Rules", "/rules", "g r"],
+  ["Runs", "/runs", "g u"],
+];
+
+export function App() {
+  return (
+    <LocationProvider scope={to("")}>
+      <a class="skip" href="#main">Skip to the content</a>
+      <Bar />
+      <main id="main" tabIndex={-1}>
+        <Router>
+          <Route path={to("/rules/:rule")} component={RuleScreen} />
+          <Route path={to("/runs/:run")} component={RunScreen} />
+          <Route path={to("/runs")} component={RunsScreen} />
+          <Route path={to("/rules")} component={RulesScreen} />
+          <Route default component={RulesScreen} />
+        </Router>
+      </main>
+    </LocationProvider>
+  );
+}
+
+function Bar() {
+  const { path, route } = useLocation();
+  useEffect(() => onKeys(Object.fromEntries(SCREENS.map(([, address, keys]) => [keys, () => { route(to(address)); }]))), [route]);
+  useEffect(() => onKeys({ "/": () => document.getElementById("search")?.focus() }), []);
+  return (
+    <header class="bar">
+      <a class="brand" href={to("/")}>retrainer</a>
+      <nav aria-label="Screens">
+        {SCREENS.map(([title, address, keys]) => (
+          <a key={title} href={to(address)} title={keys} aria-current={path.startsWith(to(address)) ? "page" : undefined}>{title}</a>
+        ))}
+      </nav>
+      <div class="tools">
+        <span class="muted" role="status">{live.streaming.value ? "live" : `asks every ${live.seconds} s`}</span>
+        <select aria-label="Zone of times" value={zone.value} onChange={(event) => (zone.value = event.currentTarget.value === "local" ? "local" : "UTC")}>
+          <option value="UTC">UTC</option>
+          <option value="local">local</option>
+        </select>
+        <select aria-label="Colours" value={theme.value} onChange={(event) => (theme.value = themes.find((each) => each === event.currentTarget.value) ?? "system")}>
+          {themes.map((each) => <option key={each} value={each}>{each}</option>)}
+        </select>
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,68 @@
+import { signal } from "@preact/signals";
+
+import { root } from "../api/client";
+
+/**
+ * How the page learns of changes: `version` grows each time that what is shown should be asked for again.
+ *
+ * The service sends hints over one stream. HTTP/1.1 lets a browser open six connections to one service, so only one of
+ * its tabs holds the stream, by a lock, and passes the hints on. Without locks, which browsers have on secure origins
+ * only, or without a stream, each tab asks at intervals.
+ */
+const version = signal(0);
+const streaming = signal(false);
+const POLL_SECONDS = 5;
+const SLOW_POLL_SECONDS = 30;
+const channel = new BroadcastChannel("retrainer.changes");
+let missed = false;
+let asked = Date.now();
+
+function ask(): void {
+  if (document.visibilityState !== "visible") {
+    missed = true;
+    return;
+  }
+  missed = false;
+  asked = Date.now();
+  version.value += 1;
+}
+
+/** Hold the stream until the tab closes. A browser opens it again by itself when it was cut. */
+function stream(): Promise<never> {
+  const source = new EventSource(`${root}/api/v1/changes`);
+  const tell = (open: boolean) => {
+    streaming.value = open;
+    channel.postMessage({ open });
+  };
+  source.addEventListener("open", () => {
+    tell(true);
+    ask();
+  });
+  source.addEventListener("error", () => {
+    tell(false);
+  });
+  source.addEventListener("change", () => {
+    ask();
+    channel.postMessage({ open: true, change: true });
+  });
+  return new Promise(() => undefined);
+}
+
+function start(): void {
+  channel.addEventListener("message", ({ data }: MessageEvent<{ open: boolean; change?: boolean }>) => {
+    streaming.value = data.open;
+    if (data.change) ask();
+  });
+  setInterval(() => {
+    const seconds = streaming.value ? SLOW_POLL_SECONDS : POLL_SECONDS;
+    if (Date.now() - asked >= seconds * 1000) ask();
+  }, 1000);
+  document.addEventListener("visibilitychange", () => {
+    if (missed) ask();
+  });
+  // Typed as always there, and missing on origins that are not secure.
+  const locks = navigator.locks as LockManager | undefined;
+  void locks?.request("retrainer.changes", stream);
+}
+
+export const live = { version, streaming, start, seconds: POLL_SECONDS };
