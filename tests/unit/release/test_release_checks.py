@@ -115,3 +115,12 @@ def test_a_section_is_cut_from_what_is_unreleased() -> None:
     assert changelog.sections(text) == {"Unreleased": "", "1.1.0": "### Added\n- New.", "1.0.0": "- Old."}
     with pytest.raises(ValueError, match="nothing under"):
         changelog.cut(text, "1.2.0", "2026-12-01")
+
+
+@pytest.mark.parametrize("name", sorted(changelog.sections((version.ROOT / LOG).read_text())))
+def test_a_section_of_the_changelog_has_each_kind_of_change_once_and_in_order(name: str) -> None:
+    text = changelog.sections((version.ROOT / LOG).read_text())[name]
+    kinds = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("###")]
+    assert kinds == [
+        kind for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security") if kind in kinds
+    ]
