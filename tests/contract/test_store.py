@@ -14,9 +14,14 @@ import pytest
 from sqlalchemy import insert, select
 
 from retrainer.engine.commands import requests
+from retrainer.engine.commands.activity import row_of
+from retrainer.engine.core.notifications import ActRecorded
 from retrainer.store import event_statements, statements
 from retrainer.store import tables as t
+from retrainer.store.activity import ActivityQuery, activity
 from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.pages import FIRST_PAGE, PageRequest
+from retrainer.store.scope import Scope
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -133,6 +138,32 @@ def test_keys_are_in_the_order_of_their_bytes(reopen: Callable[[], Store]) -> No
     while page := store.read(partial(statements.keys_of, rule="r", after=found[-1] if found else "", limit=2)):
         found += page
     assert found == keys
+
+
+def test_activity_is_listed_by_rule_caller_time_and_namespace(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    acts = [("churn", "fraud"), ("uplift", "growth"), ("", ""), ("churn", "fraud")]
+    rows = [
+        row_of(ActRecorded("pause", f"by-{n % 2}", rule=rule, namespace=namespace), 1000.0 + n)
+        for n, (rule, namespace) in enumerate(acts)
+    ]
+    with store.write() as conn:
+        statements.put_all(conn, t.activity, rows)
+        statements.put_all(conn, t.activity, [{**rows[2], "count": 7}])  # a refusal is counted on
+
+    def found(page: PageRequest = FIRST_PAGE, **filters: Any) -> list[float]:
+        return [row["at"] - 1000 for row in store.read(lambda c: activity(c, ActivityQuery(**filters), page)).items]
+
+    assert found() == [3, 2, 1, 0]
+    assert found(rule="churn") == [3, 0]
+    assert found(by="by-1") == [3, 1]
+    assert found(rule="churn", by="by-1") == [3]
+    assert found(PageRequest(since=1001.0, until=1003.0)) == [2, 1]
+    assert found(PageRequest(rows[2]["id"], 1)) == [1]
+    fraud = Scope(frozenset(("fraud",)), frozenset(("churn",)), frozenset())
+    assert found(scope=fraud, reader="fraud") == [3, 0]
+    assert found(scope=fraud, reader="by-0") == [3, 2, 0], "also what the reader did"
+    assert store.read(lambda conn: conn.execute(select(t.activity.c.count)).scalars().all()).count(7) == 1
 
 
 def test_what_is_due_at_one_moment_comes_in_the_same_order_on_every_store(reopen: Callable[[], Store]) -> None:
@@ -297,7 +328,7 @@ def test_a_store_of_the_first_schema_keeps_what_was_asked_for(tmp_path: Path) ->
     SqliteStore.open(tmp_path / "store.db").close()
     old = sqlite3.connect(tmp_path / "store.db")
     whole = old.execute(SQLITE_COLUMNS).fetchall()
-    for later in ("requests", "leader", "inbox", "readers"):
+    for later in ("requests", "leader", "inbox", "readers", "activity"):
         old.execute(f"DROP TABLE {later}")
     for later in ("dead_letters_size", "dead_letters_event", "slots_at", "slots_rule", "runs_rule", "runs_live"):
         old.execute(f"DROP INDEX {later}")

@@ -24,6 +24,7 @@ COLUMNS = (
 NEWER = (
     "DROP TABLE inbox",
     "DROP TABLE readers",
+    "DROP TABLE activity",
     "DROP INDEX dead_letters_size, dead_letters_event, slots_at, slots_rule, runs_rule, runs_live",
     "ALTER TABLE dead_letters DROP COLUMN size",
     "ALTER TABLE objects DROP COLUMN notified_at",

@@ -36,12 +36,15 @@
 {{- $parts := splitList "." $path }}
 {{- with get (get $.Values (first $parts)) (last $parts) }}{{ include "retrainer.checkObject" (list $path . 253) }}{{ end }}
 {{- end }}
+{{- range $name, $token := .Values.apiTokens }}
+{{- if $token }}{{ include "retrainer.checkObject" (list (printf "apiTokens.%s.existingSecret" $name) $token.existingSecret 253) }}{{ end }}
+{{- end }}
 {{- range $key := list "priorityClassName" "runtimeClassName" }}
 {{- with get $.Values $key }}{{ include "retrainer.checkObject" (list $key . 253) }}{{ end }}
 {{- end }}
 {{- range $secret, $hosts := .Values.ingress.tls }}{{ include "retrainer.checkObject" (list (printf "ingress.tls.%s" $secret) $secret 253) }}{{ end }}
 {{- range $name, $options := .Values.watchedNamespaces }}{{ include "retrainer.checkObject" (list (printf "watchedNamespaces.%s" $name) $name 63) }}{{ end }}
-{{- $taken := concat (list "settings" "rules" "token" "tls" "postgresql" "data" "tmp" "scratch" "backup") (include "retrainer.ruleVolumes" . | fromJson | values) }}
+{{- $taken := concat (list "settings" "rules" "token" "tokens" "tls" "postgresql" "data" "tmp" "scratch" "backup") (include "retrainer.ruleVolumes" . | fromJson | values) }}
 {{- range $name, $volume := .Values.extraVolumes }}
 {{- include "retrainer.checkObject" (list (printf "extraVolumes.%s" $name) $name 63) }}
 {{- if has $name $taken }}
@@ -72,6 +75,9 @@
 {{- if hasKey ($settings.http | default dict) . }}
 {{- fail (printf "settings.http.%s is made from the chart's own values; use those" .) }}
 {{- end }}
+{{- end }}
+{{- if and (hasKey ($settings.http | default dict) "tokens") (include "retrainer.apiTokens" . | fromJsonArray) }}
+{{- fail "settings.http.tokens: apiTokens makes this list; name all tokens there, or all here" }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
 {{- fail "podMonitor.enabled: with serviceMonitor.enabled too, everything would be scraped twice; turn one off" }}

@@ -296,6 +296,17 @@ resources:
 {{- end }}
 {{- end }}
 
+{{- /* `http.tokens` of the settings, as JSON. */}}
+{{- define "retrainer.apiTokens" -}}
+{{- $tokens := list }}
+{{- range $name, $token := .Values.apiTokens }}
+{{- if $token }}
+{{- $tokens = append $tokens (dict "name" $name "token" (dict "from_file" (printf "/secrets/tokens/%s" $name)) "namespaces" $token.namespaces "verbs" ($token.verbs | default (list "read"))) }}
+{{- end }}
+{{- end }}
+{{- $tokens | toJson }}
+{{- end }}
+
 {{- /* The daemon's settings, as JSON. */}}
 {{- define "retrainer.settings" -}}
 {{- $engine := dict "type" "argo" "namespaces" (include "retrainer.namespaces" . | fromJsonArray) }}
@@ -313,6 +324,7 @@ resources:
 {{- if .Values.backup.enabled }}{{ $_ := set $store "max_backup_age" .Values.backup.maxAge }}{{ end }}
 {{- $http := dict "host" "0.0.0.0" "port" 8080 "token" (dict "from_file" "/secrets/api/token") }}
 {{- if .Values.tls.existingSecret }}{{ $_ := set $http "tls" (include "retrainer.tls" . | fromJson) }}{{ end }}
+{{- with include "retrainer.apiTokens" . | fromJsonArray }}{{ $_ := set $http "tokens" . }}{{ end }}
 {{- $base := dict "version" 1 "name" (include "retrainer.instance" .) "rules" (list "/etc/retrainer/rules") "engine" $engine "store" $store "http" $http "log" .Values.log }}
 {{- with include "retrainer.ruleNamespaces" . | fromJsonArray }}{{ $_ := set $base "config_maps" (dict "namespaces" .) }}{{ end }}
 {{- mergeOverwrite $base (deepCopy (.Values.settings | default dict)) | toJson }}

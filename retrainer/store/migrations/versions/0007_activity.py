@@ -25,9 +25,9 @@ def upgrade() -> None:
         Column("key", Name, nullable=False),
         Column("run", Name, nullable=False),
         Column("target", Name, nullable=False),
-        Column("dry_run", Boolean, nullable=False),
         Column("result", Name, nullable=False),
         Column("detail", Name, nullable=False),
+        Column("dry_run", Boolean, nullable=False),
     )
     op.create_index("activity_at", "activity", ["at"])
     op.create_index("activity_rule", "activity", ["rule", "id"])
