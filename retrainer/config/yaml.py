@@ -252,6 +252,10 @@ def _syntax(text: Text, error: Any) -> Problem:
     if at is None:  # a control character, found before lines are known
         before = "\n".join(text.lines)[: getattr(error, "position", 0)]
         mark = Mark(text, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        control = mark.source[mark.column - 1 : mark.column]
+        if control and not control.isprintable():
+            what = f"not YAML: the control character U+{ord(control):04X} is not allowed"
+            return mark.problem("", what, "remove it; editors may not show it")
     else:
         mark = Mark(text, at.line + 1, at.column + 1)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)

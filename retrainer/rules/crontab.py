@@ -110,7 +110,8 @@ def _fields(text: str) -> list[str]:
     stripped = text.strip()
     if stripped.startswith("@"):
         if stripped not in _MACROS:
-            hint = crontab_hint(stripped) or f"write five fields, or one of {' '.join(_MACROS)}"
+            start = "a schedule has times, and a daemon's start is none; " if stripped == "@reboot" else ""
+            hint = start + (crontab_hint(stripped) or f"write five fields, or one of {' '.join(_MACROS)}")
             raise ValueError(f"unknown cron name {stripped!r}: {hint}")
         stripped = _MACROS[stripped]
     fields = stripped.split()

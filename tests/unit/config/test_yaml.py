@@ -67,7 +67,9 @@ def problems(text: str) -> list[str]:
             "1:4: not YAML: the quote that begins here does not end (close it, or remove it)",
             id="quote left open",
         ),
-        pytest.param("a: \x01", "remove the control character", id="control character"),
+        pytest.param(
+            "a: \x01", "1:4: not YAML: the control character U+0001 is not allowed (remove it;", id="control character"
+        ),
         pytest.param("", "f.yaml:1:1: the file is empty (begin with `version: 1`)", id="empty"),
         pytest.param("a: 1\n---\nb: 1", "f.yaml:2:1: a second document in one file", id="two documents"),
     ],
