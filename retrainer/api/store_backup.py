@@ -2,14 +2,16 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import Field, PlainSerializer
+from starlette.types import Receive, Scope, Send
 
 from retrainer.api.acting import Acts
 from retrainer.api.context import ApiContext
@@ -18,7 +20,7 @@ from retrainer.api.parameters import Context, Instant
 from retrainer.api.views import Moment, RequestBody, View
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.store import last_backup
-from retrainer.store.backup import BackupContent, snapshot
+from retrainer.store.backup import DRAFT, BackupContent, snapshot
 from retrainer.store.base import StoreError
 from retrainer.util.timefmt import rfc3339
 
@@ -30,10 +32,35 @@ LEFT_FREE = 64 * 1024**2
 CLOCKS_DIFFER = 300.0
 """Seconds by which the clock of the machine that reports a backup may be ahead."""
 _copying = threading.Lock()
+log = structlog.get_logger()
 
 
 class SqliteFile(StreamingResponse):
+    """A copy, which is closed when the answer ends, however it ends: its space is free then."""
+
     media_type = "application/vnd.sqlite3"
+
+    content: BackupContent
+
+    @classmethod
+    def of(cls, content: BackupContent, instance: str) -> "SqliteFile":
+        headers = {
+            "Content-Length": str(content.bytes),
+            "Retrainer-Backup-Bytes": str(content.bytes),
+            "Retrainer-Instance": instance,
+            "Retrainer-Backup-At": rfc3339(content.at),
+            "Retrainer-Backup-Schema": content.schema,
+            "Retrainer-Backup-SHA256": content.sha256,
+        }
+        made = cls(iter(partial(content.file.read, PIECE), b""), headers=headers)
+        made.content = content
+        return made
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.content.file.close()
 
 
 class LastBackup(View):
@@ -61,14 +88,8 @@ def download_backup(api: Context, acts: Acts) -> SqliteFile:
     if api.settings.store.url is not None:
         raise Refusal(409, "the store is a PostgreSQL database: back it up with pg_dump")
     content = acts.on("backup").outside(lambda: _copied(api))
-    headers = {
-        "Content-Length": str(content.bytes),
-        "Retrainer-Instance": api.settings.name,
-        "Retrainer-Backup-At": rfc3339(content.at),
-        "Retrainer-Backup-Schema": content.schema,
-        "Retrainer-Backup-SHA256": content.sha256,
-    }
-    return SqliteFile(_pieces(content), headers=headers)
+    log.info("store.copied", bytes=content.bytes, at=rfc3339(content.at))
+    return SqliteFile.of(content, api.settings.name)
 
 
 def _copied(api: ApiContext) -> BackupContent:
@@ -76,9 +97,11 @@ def _copied(api: ApiContext) -> BackupContent:
     if not _copying.acquire(blocking=False):
         raise not_now("another backup is being copied; wait for its end", 30)
     try:
+        for left in path.parent.glob(f".{path.name}{DRAFT}.*.part"):  # of a daemon that was killed meanwhile
+            left.unlink(missing_ok=True)
         _check_space(path, api.engine.store.size())
         return snapshot(path, path.parent, api.engine.clock, lambda *_: None)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         raise not_now(str(error), 60) from None
     finally:
         _copying.release()
@@ -92,12 +115,6 @@ def _check_space(path: Path, needed: int) -> None:
             f"the copy needs {needed + LEFT_FREE} bytes on the volume of {path}, and {free} are free: enlarge the "
             "volume, or run `retrainer store backup` beside the daemon, with a target on another volume",
         )
-
-
-def _pieces(content: BackupContent) -> Iterator[bytes]:
-    with content.file:
-        while piece := content.file.read(PIECE):
-            yield piece
 
 
 @router.put("/last-backup", response_model=LastBackup)

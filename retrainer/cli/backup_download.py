@@ -31,7 +31,7 @@ def download(client: ApiClient) -> Iterator[tuple[str, BackupContent]]:
         headers = answer.headers
         try:
             digest, at = headers["retrainer-backup-sha256"], epoch(headers["retrainer-backup-at"])
-            size, schema = int(headers["content-length"]), headers["retrainer-backup-schema"]
+            size, schema = int(headers["retrainer-backup-bytes"]), headers["retrainer-backup-schema"]
             instance = headers["retrainer-instance"]
         except (KeyError, ValueError):
             raise StoreError(f"{answer.url}: the answer is no backup; is it a daemon of another release?") from None

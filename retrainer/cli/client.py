@@ -103,7 +103,11 @@ class ApiClient:
     def download(self, *path: str, patience: float) -> Iterator[httpx.Response]:
         """POST /api/v1/<path>, and yield the answer to be read in parts. It may begin after ``patience`` seconds."""
         timeout = httpx.Timeout(TIMEOUT, read=patience)
-        with self._answers(), self._http.stream("POST", _address(path), json={}, timeout=timeout) as response:
+        headers = {"Accept-Encoding": "identity"}  # compressing it costs more than it saves
+        with (
+            self._answers(),
+            self._http.stream("POST", _address(path), json={}, headers=headers, timeout=timeout) as response,
+        ):
             if response.is_success:
                 yield response
                 return

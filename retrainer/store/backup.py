@@ -29,6 +29,8 @@ PAGES = 2048
 _PATIENCE = 30.0
 """Seconds to wait for a lock, as while a starting daemon recovers the log of a killed one."""
 
+DRAFT = ".backup"
+"""The end of the name of a draft that `snapshot` makes, before what `draft_of` adds."""
 _UNCHANGING = "&immutable=1"
 
 
@@ -78,7 +80,7 @@ def snapshot(source: Path, folder: Path, clock: Clock, progress: Callable[[int, 
     Raise StoreError.
     """
     try:
-        with draft_of(folder / source.name) as draft:
+        with draft_of(folder / f"{source.name}{DRAFT}") as draft:
             at = clock.now()
             schema = copy_store(source, draft, progress)
             file = draft.open("rb")

@@ -29,10 +29,10 @@ sources:
   push: {type: webhook, path: /hooks/push, id: data.id}
 rules:
   - name: churn
-    triggers: {told: {data: {source: push, where: "has(data.model)"}}}
+    triggers: {told: {data: {source: push, where: "has(event.data.model)"}}}
     submit: {workflow_template: train}
   - name: counted
-    triggers: {new: {data: {source: push, where: "!has(data.model)", batch: {at_least: {events: 100000}}}}}
+    triggers: {new: {data: {source: push, where: "!has(event.data.model)", batch: {at_least: {events: 100000}}}}}
     submit: {workflow_template: train}
 """
 

@@ -145,6 +145,7 @@ def test_a_backup_from_the_daemon_is_complete_and_reported(daemon: Daemon) -> No
     waiting_since = daemon.metric("retrainer_store_backup_timestamp_seconds")
     assert waiting_since is not None
 
+    (daemon.folder / ".store.db.backup.x1.part").write_text("of a daemon that was killed")
     before = stream.acknowledged
     told = daemon.cli("store", "backup", f"{daemon.folder}/kept/", "--from-daemon", "--keep", "3", "-o", "json")
     made = json.loads(told)
@@ -154,9 +155,11 @@ def test_a_backup_from_the_daemon_is_complete_and_reported(daemon: Daemon) -> No
     last = daemon.http.get("/api/v1/store/last-backup").json()
     assert (last["place"], last["bytes"]) == (made["path"], made["bytes"])
     assert (daemon.metric("retrainer_store_backup_timestamp_seconds") or 0) > waiting_since
-    assert {path.name for path in daemon.folder.glob("store.db*")} == {
-        f"store.db{side}" for side in ("", "-wal", "-shm", ".lock")
-    }, "the draft is gone"
+    assert list(daemon.folder.glob(".*.part")) == [], "no draft is left"
+
+    later = {"at": "2100-01-01T00:00:00Z", "bytes": 5, "place": "here"}
+    refused = daemon.http.put("/api/v1/store/last-backup", json=later)
+    assert (refused.status_code, "is in the future" in refused.json()["detail"]) == (422, True)
 
     daemon.kill()
     daemon.cli("store", "restore", f"{daemon.folder}/kept/", "--store", str(daemon.folder / "store.db"))

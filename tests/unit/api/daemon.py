@@ -78,7 +78,7 @@ class Daemon:
         self.engine = SimpleNamespace(
             catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}),
             clock=SimpleNamespace(now=lambda: NOW),
-            store=SimpleNamespace(read=self._read),
+            store=SimpleNamespace(read=self._read, size=lambda: 5),
         )
         exposition = b"# HELP retrainer_leader %b\n# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n" % (
             b"-" * 2000
