@@ -13,7 +13,7 @@ from retrainer.workflows.local.depends import depends_of, flaw, terms
 from retrainer.workflows.local.expression import parse
 from retrainer.workflows.local.known_tags import Tags, cut, expression_problems, left_by, some, unknown_tags
 from retrainer.workflows.local.loops import KINDS as LOOP_KINDS
-from retrainer.workflows.local.sections import inputs, parameters
+from retrainer.workflows.local.sections import artifacts, inputs, parameters
 from retrainer.workflows.local.shapes import MOST, Problem
 from retrainer.workflows.local.tags import replaced, tags
 
@@ -127,14 +127,19 @@ def _use(use: Mapping[str, Any], near: Neighbours, known: Tags, path: str) -> It
     if template is None and (written != ["templateRef"] or near.find):
         yield f"{path}.{written[0]}", _missing(use, near)
         return
-    values = [item["value"] for item in parameters(use, "arguments")]
-    yield from unknown_tags(values, known, f"{path}.arguments")
+    for index, item in enumerate(parameters(use, "arguments")):
+        yield from unknown_tags(item["value"], known, f"{path}.arguments.parameters[{index}].value")
     if "inline" in use:
         yield from near.inline({"name": use["name"], **use["inline"]}, known, f"{path}.inline")
     given = {item["name"] for item in parameters(use, "arguments")}
     for name, value in inputs((template or {}).get("inputs") or {}).items():
         if value is None and name not in given:
             yield f"{path}.arguments", f"template {_named(use)!r} needs the parameter {name!r}"
+    yield from _artifacts(use, "arguments", known, path)
+    taken = {item["name"] for item in artifacts(use, "arguments")}
+    for item in artifacts(template or {}, "inputs"):
+        if item["name"] not in taken and not item.get("optional") and "raw" not in item:
+            yield f"{path}.arguments", f"template {_named(use)!r} needs the artifact {item['name']!r}"
 
 
 def _missing(use: Mapping[str, Any], near: Neighbours) -> str:
@@ -172,7 +177,17 @@ def _outputs(template: Template, known: Tags, path: str) -> Iterator[Problem]:
             yield from expression_problems(source["expression"], known, f"{where}.expression")
         elif not tags(source.get("parameter")):
             yield where, "needs a `parameter` such as {{tasks.train.outputs.parameters.auc}}, or an `expression`"
-        yield from unknown_tags([source.get("parameter"), source.get("default")], known, where)
+        yield from unknown_tags({key: source[key] for key in ("parameter", "default") if key in source}, known, where)
+    yield from _artifacts(template, "outputs", known, path)
+
+
+def _artifacts(holder: Mapping[str, Any], section: str, known: Tags, path: str) -> Iterator[Problem]:
+    """Check the artifacts that `arguments`, or the outputs of a dag or steps, take from nodes."""
+    for index, item in enumerate(artifacts(holder, section)):
+        where = f"{path}.{section}.artifacts[{index}]"
+        yield from unknown_tags({key: one for key, one in item.items() if key != "fromExpression"}, known, where)
+        if "fromExpression" in item:
+            yield from expression_problems(item["fromExpression"], known, f"{where}.fromExpression")
 
 
 def _bad_order(graph: Mapping[str, Collection[str]], tasks: Mapping[str, Any], path: str) -> Iterator[Problem]:

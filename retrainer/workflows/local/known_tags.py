@@ -81,11 +81,22 @@ def _rank(tag: str) -> tuple[bool, str]:
 
 
 def unknown_tags(value: object, known: Tags, path: str) -> Iterator[Problem]:
-    """Yield each tag in the texts of a JSON-shaped value that has no value."""
-    for tag in sorted(set(tags(value))):
+    """Yield each tag in the texts of a JSON-shaped value that has no value, with the path of the text."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from unknown_tags(inner, known, f"{path}.{cut(key)}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from unknown_tags(inner, known, f"{path}[{index}]")
+    elif isinstance(value, str):
+        yield from _unknown_in(value, known, path)
+
+
+def _unknown_in(text: str, known: Tags, path: str) -> Iterator[Problem]:
+    for tag in sorted(set(tags(text))):
         if why := known.problem(tag):
             yield path, why
-    if unclosed(value):
+    if unclosed(text):
         yield path, "a tag is not closed: write }} after it"
 
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.expression_functions import to_json
+from retrainer.workflows.local.log import printable
 from retrainer.workflows.local.node import Ended, Outputs
 from retrainer.workflows.local.tags import scalar
 
@@ -85,7 +86,7 @@ def item_name(name: str, index: int, item: Any) -> str:
     """Return the name of an item's node in Argo's form, such as `train(0:lr:0.1)`."""
     shown = ",".join(sorted(f"{key}:{_text(value)}" for key, value in item.items())) if isinstance(item, dict) else None
     text = re.sub(r"[()/\s]+", " ", _text(item) if shown is None else shown).strip()
-    return f"{name}({index}:{text[:_SHOWN]})"
+    return f"{name}({index}:{printable(text[:_SHOWN])})"
 
 
 def _text(value: Any) -> str:

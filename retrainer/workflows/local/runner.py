@@ -22,6 +22,7 @@ from retrainer.workflows.local import file_view
 from retrainer.workflows.local.graph import Graph, Surroundings
 from retrainer.workflows.local.isolation import adopt_orphans, confine
 from retrainer.workflows.local.known_tags import some
+from retrainer.workflows.local.log import printable
 from retrainer.workflows.local.node import Ended
 from retrainer.workflows.local.nodes import Nodes
 from retrainer.workflows.local.pods import Pods
@@ -102,7 +103,12 @@ def execute(folder: Path, clock: Clock) -> None:
         used = resources(clock.monotonic() - began)
         stopped = pods.end is not None and pods.end.stopped and ended.failed
         outputs = dict(ended.outputs.parameters) if ended.phase == "Succeeded" else {}
-        outcome = {"phase": ended.phase, "message": ended.message, "stopped": stopped, "outputs": outputs}
+        outcome = {
+            "phase": ended.phase,
+            "message": printable(ended.message.replace("\n", " ")),
+            "stopped": stopped,
+            "outputs": outputs,
+        }
         finish(folder, {**outcome, "finishedAt": clock.now(), "resourcesDuration": used})
 
 

@@ -158,16 +158,22 @@ def test_what_it_runs() -> None:
             "this machine has no Secrets",
             id="secret",
         ),
-        pytest.param(f"{STEP}.container.args", ["{{pod.ip}}"], f"{STEP}.container", "cannot fill {{pod.ip}}", id="tag"),
+        pytest.param(
+            f"{STEP}.container.args", ["{{pod.ip}}"], f"{STEP}.container.args[0]", "cannot fill {{pod.ip}}", id="tag"
+        ),
         pytest.param(
             f"{STEP}.container.args",
             ["{{=1+}}"],
-            f"{STEP}.container",
+            f"{STEP}.container.args[0]",
             "a value is missing before 'its end'",
             id="expression",
         ),
         pytest.param(
-            f"{STEP}.container.args", ["echo {{workflow.name"], f"{STEP}.container", "not closed", id="unclosed-tag"
+            f"{STEP}.container.args",
+            ["echo {{workflow.name"],
+            f"{STEP}.container.args[0]",
+            "not closed",
+            id="unclosed-tag",
         ),
         pytest.param(
             f"{STEP}.inputs.parameters[1].default",
@@ -193,21 +199,21 @@ def test_what_it_runs() -> None:
         pytest.param(
             f"{STEP}.outputs.parameters[0].valueFrom",
             {"path": "/tmp/{{inputs.parameters.no}}"},
-            f"{STEP}.outputs.parameters[0].valueFrom",
+            f"{STEP}.outputs.parameters[0].valueFrom.path",
             "cannot fill {{inputs.parameters.no}}",
             id="tag-in-a-path",
         ),
         pytest.param(
             f"{STEP}.outputs.parameters[0].valueFrom",
             {"path": "/tmp/y", "default": "{{item}}"},
-            f"{STEP}.outputs.parameters[0].valueFrom",
+            f"{STEP}.outputs.parameters[0].valueFrom.default",
             "cannot fill {{item}}",
             id="tag-in-a-default",
         ),
         pytest.param(
             f"{DAG}.outputs.parameters[0].valueFrom",
             {"parameter": "{{tasks.b.outputs.parameters.y}}", "default": "{{item}}"},
-            f"{DAG}.outputs.parameters[0].valueFrom",
+            f"{DAG}.outputs.parameters[0].valueFrom.default",
             "cannot fill {{item}}",
             id="tag-in-a-dags-default",
         ),
@@ -221,7 +227,7 @@ def test_what_it_runs() -> None:
         pytest.param(
             f"{DAG}.outputs.parameters[0].valueFrom",
             {"parameter": "{{tasks.b.outputs.parameters.no}}"},
-            f"{DAG}.outputs.parameters[0].valueFrom",
+            f"{DAG}.outputs.parameters[0].valueFrom.parameter",
             "cannot fill {{tasks.b.outputs.parameters.no}} here; it could fill tasks.a.outputs.parameters.y, ",
             id="output-of-nobody",
         ),
@@ -244,14 +250,14 @@ def test_what_it_runs() -> None:
         pytest.param(
             f"{DAG}.dag.tasks[1].depends",
             "",
-            f"{DAG}.dag.tasks[1].arguments",
+            f"{DAG}.dag.tasks[1].arguments.parameters[0].value",
             "cannot fill {{tasks.a.outputs.parameters.y}}",
             id="not-waited-for",
         ),
     ],
 )
 def test_what_it_refuses(path: str, value: Any, where: str, message: str) -> None:
-    found = unsupported(changed(path, value))
+    found = [(at, why) for at, why in unsupported(changed(path, value)) if "needs the artifact" not in why]
     assert [at for at, _ in found] == [where]
     assert message in found[0][1]
 
