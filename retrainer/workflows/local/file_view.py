@@ -43,7 +43,7 @@ def available() -> bool:
     """Return whether this process may give its children such a view. Tried in a child."""
     if sys.platform != "linux":
         return False
-    with tempfile.TemporaryDirectory() as root:
+    with suppress(OSError), tempfile.TemporaryDirectory() as root:
         child = os.fork()
         if child == 0:
             done = False
@@ -52,6 +52,7 @@ def available() -> bool:
                 done = True
             os._exit(0 if done else 1)
         return os.waitpid(child, 0)[1] == 0
+    return False
 
 
 def enter(view: FileView) -> None:
@@ -82,7 +83,8 @@ def _open_up(root: str, folder: str, left_out: Iterable[str]) -> None:
     with suppress(PermissionError):  # nothing of it could be reached then
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.path not in left_out and entry.path != root:
-                _show(entry.path, root + entry.path)
+                with suppress(OSError):  # one dead mount does not hide the others
+                    _show(entry.path, root + entry.path)
 
 
 def _show(source: str, target: str) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HOPS = 40
+LONGEST = 200
+"""Characters of a path in a message."""
+_MACHINE = ("/proc", "/sys", "/dev")
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,23 @@ def within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
+def path_flaw(path: str) -> str:
+    """Return why a step cannot have a path of its own; empty if it can."""
+    if not path.startswith("/") or not path.strip("/"):
+        return "must be an absolute path such as /tmp/out, and not / itself"
+    if ".." in PurePosixPath(path).parts:
+        return "must not contain `..`"
+    if any(within(path, folder) for folder in _MACHINE):
+        return f"must not be below {', '.join(_MACHINE)}, which are this machine's"
+    return ""
+
+
 def clean(path: str) -> str:
-    """Return an absolute path without needless parts; `..` stays."""
-    return str(PurePosixPath("/", path))
+    """Return a path of a step without needless parts. Raise ValueError if it cannot be one."""
+    short = f"/{path.strip('/')}" if path.startswith("/") else path
+    if why := path_flaw(short):
+        raise ValueError(f"the path {path[:LONGEST]!r} {why}")
+    return str(PurePosixPath(short))
 
 
 def followed(places: Places, path: str) -> str:

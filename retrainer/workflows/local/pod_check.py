@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.known_tags import some
-from retrainer.workflows.local.places import within
+from retrainer.workflows.local.places import path_flaw
 from retrainer.workflows.local.volumes import claims, mounts
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from retrainer.workflows.local.shapes import Problem
 
-_MACHINE = ("/proc", "/sys", "/dev")
 _HIGHEST_MODE = 0o777
 
 
@@ -66,12 +65,6 @@ def _artifact(item: Mapping[str, Any], path: str) -> Iterator[Problem]:
 
 
 def _bad_path(value: object, path: str) -> Iterator[Problem]:
-    text = str(value)
-    if "{{" in text[:2]:
-        return
-    if not text.startswith("/") or not text.strip("/"):
-        yield path, "must be an absolute path such as /tmp/out, and not / itself"
-    elif ".." in PurePosixPath(text).parts:
-        yield path, "must not contain `..`"
-    elif any(within(text, folder) for folder in _MACHINE):
-        yield path, f"must not be below {', '.join(_MACHINE)}, which are this machine's"
+    # What tags stand for shows when the step is to start.
+    if not str(value).startswith("{{") and (why := path_flaw(str(value))):
+        yield path, why

@@ -48,7 +48,7 @@ class StepFiles:
         self._inputs = artifacts(pod.template, "inputs")
         self._outputs = artifacts(pod.template, "outputs")
         self._budget = ArtifactBudget()
-        own = folders(pod.template, machine.shared_volumes, machine.run, pod.folder)
+        own = folders(pod, machine.shared_volumes, machine.run)
         outer = {_TMP: pod.folder / "tmp"} | own
         files = frozenset(path for path in self._paths() if not any(within(path, one) for one in outer))
         if not machine.mounts:
@@ -133,8 +133,8 @@ class StepFiles:
 
     def _named(self) -> Iterator[str]:
         """Yield the paths below this machine's `/tmp` that values of the step name."""
-        named = (path for value in self._pod.values.values() for path in _HERE.findall(value))
-        yield from islice(dict.fromkeys(named), MOST_SHOWN)
+        named = (os.path.normpath(path) for value in self._pod.values.values() for path in _HERE.findall(value))
+        yield from islice(dict.fromkeys(path for path in named if within(path, _TMP)), MOST_SHOWN)
 
     def _found(self, path: str) -> Path:
         """Return where a path of the step is, without links. Raise BadOutputError if it is none of the step's own."""
@@ -146,7 +146,7 @@ class StepFiles:
             place = Path(os.path.realpath(self._places.on_disk(path)))
             own = (self._places.root, *self._places.folders.values())
             out = not any(place.is_relative_to(os.path.realpath(folder)) for folder in own)
-        if out or ".." in Path(path).parts:
+        if out:
             raise BadOutputError("leads out of the step's own files: write the text itself into a file there")
         return place
 

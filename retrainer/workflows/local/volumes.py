@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from retrainer.workflows.local.places import clean
+from retrainer.workflows.local.places import LONGEST, clean
+from retrainer.workflows.local.tags import scalar, substitute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from retrainer.workflows.local.pod import Pod
 
 
 def claims(spec: Mapping[str, Any]) -> list[str]:
@@ -22,11 +26,16 @@ def mounts(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(what.get("volumeMounts") or ())
 
 
-def folders(template: Mapping[str, Any], shared: Iterable[str], run: Path, pod: Path) -> dict[str, Path]:
-    """Return the folder of each mount path: of the run if the volume is `shared`, else of the pod, as `emptyDir`."""
+def folders(pod: Pod, shared: Iterable[str], run: Path) -> dict[str, Path]:
+    """Return the folder of each mount path: of the run if the volume is `shared`, else of the pod, as `emptyDir`.
+
+    Raise ValueError if a value makes a path an impossible one.
+    """
     where = {name: run / "volumes" / name for name in shared}
-    return {
-        clean(mount["mountPath"]): where.get(mount["name"], pod / "volumes" / mount["name"])
-        / str(mount.get("subPath", "")).lstrip("/")
-        for mount in mounts(template)
-    }
+    found = {}
+    for mount in mounts(pod.template):
+        path, part = (substitute(scalar(mount.get(name, "")), pod.values) for name in ("mountPath", "subPath"))
+        if ".." in PurePosixPath(part).parts:
+            raise ValueError(f"the subPath {part[:LONGEST]!r} leads out of the volume {mount['name']}")
+        found[clean(path)] = where.get(mount["name"], pod.folder / "volumes" / mount["name"]) / part.lstrip("/")
+    return found

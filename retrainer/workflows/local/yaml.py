@@ -24,6 +24,7 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _INT = re.compile(r"[-+]?[0-9]{1,400}")
+_OCTAL = re.compile(r"[-+]?0[0-7]+")  # as in YAML 1.1, which Kubernetes reads: `mode: 0755`
 _BASED = re.compile(r"0(x[0-9a-fA-F]{1,400}|o[0-7]{1,400})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
@@ -141,7 +142,7 @@ def _scalar(event: Any) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text):
-        return int(text)
+        return int(text, 8 if _OCTAL.fullmatch(text) else 10)
     if _BASED.fullmatch(text):
         return int(text, 0)
     return float(text) if len(text) < 400 and _FLOAT.fullmatch(text) else text

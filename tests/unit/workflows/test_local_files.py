@@ -218,6 +218,34 @@ def test_a_working_directory_that_does_not_exist_is_said(tmp_path: Path) -> None
     assert until(step.ended, "it ends").error == "[Errno 2] No such file or directory: '/no/such'"
 
 
+@pytest.mark.parametrize("run", MODES, indirect=True)
+@pytest.mark.parametrize(
+    ("section", "value", "message"),
+    [
+        pytest.param(into("/in/{{p}}", raw={"data": ""}), "../../../x", r"must not contain `\.\.`", id="input"),
+        pytest.param(into("{{p}}", raw={"data": ""}), "etc/x", "must be an absolute path", id="relative"),
+        pytest.param(out("a", "{{p}}"), "/proc/self/x", "must not be below /proc", id="output"),
+        pytest.param({"mounts": [{"name": "claim", "mountPath": "{{p}}"}]}, "/a/../..", "must not contain", id="mount"),
+        pytest.param(
+            {"mounts": [{"name": "claim", "mountPath": "/a", "subPath": "{{p}}"}]},
+            "../../..",
+            "leads out of the volume claim",
+            id="part-of-a-volume",
+        ),
+    ],
+)
+def test_a_value_cannot_lead_a_path_elsewhere(
+    run: Callable[..., Outputs], section: dict[str, Any], value: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run("true", values={"p": value}, **section)
+
+
+def test_a_value_that_names_the_root_shows_nothing_of_it(run: Callable[..., Outputs], tmp_path: Path) -> None:
+    values = {"p": f"/tmp/../etc /tmp/.. /tmp /tmp/ {tmp_path}/../../../.."}
+    assert run("ls /tmp | wc -l > /tmp/text", values=values, outputs=text("/tmp/text")).parameters["text"] in ("1", "2")
+
+
 def test_links_are_followed_as_the_step_sees_them(tmp_path: Path) -> None:
     places = Places(tmp_path / "root", {"/tmp": tmp_path / "tmp"}, frozenset(), mounted=True)
     (tmp_path / "tmp/d").mkdir(parents=True)

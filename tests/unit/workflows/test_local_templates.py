@@ -159,7 +159,7 @@ def test_of_a_folder_without_end_the_first_files_are_read(tmp_path: Path) -> Non
         pytest.param("a: &x {b: 1}\nc: *x\n", {"a": {"b": 1}, "c": {"b": 1}}, id="an alias"),
         pytest.param("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n", {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}}, id="a merge"),
         pytest.param("y: {b: 3, <<: [{a: 1}, {a: 2, c: 4}]}", {"y": {"a": 1, "b": 3, "c": 4}}, id="a merge of several: the first wins"),
-        pytest.param("[1, -2, 0x1F, 0o17, 1.5, 1e3, .5]", [1, -2, 31, 15, 1.5, 1000.0, 0.5], id="numbers"),
+        pytest.param("[1, -2, 0x1F, 0o17, 017, 09, 1.5, 1e3, .5]", [1, -2, 31, 15, 15, 9, 1.5, 1000.0, 0.5], id="numbers"),
         pytest.param("[true, False, null, ~, yes, no]", [True, False, None, None, "yes", "no"], id="words"),
         pytest.param("[2024-01-02, 2024-99-99, 1:30, .nan]", ["2024-01-02", "2024-99-99", "1:30", ".nan"], id="texts"),
         pytest.param("['1', \"true\", !!str 1]", ["1", "true", "1"], id="quoted"),
