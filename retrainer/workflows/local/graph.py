@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local import hooks, loops
 from retrainer.workflows.local.dag import Dag
 from retrainer.workflows.local.expression import holds
-from retrainer.workflows.local.library import OWN, Library
+from retrainer.workflows.local.expression_functions import ExpressionError
+from retrainer.workflows.local.library import Library
 from retrainer.workflows.local.node import Ended, Outputs
+from retrainer.workflows.local.place import Place, Siblings
 from retrainer.workflows.local.pod import Pod
 from retrainer.workflows.local.retry import pause, seconds
 from retrainer.workflows.local.scope import Scope
@@ -23,11 +25,10 @@ from retrainer.workflows.local.tags import scalar
 from retrainer.workflows.local.workflow_values import pod_values, workflow_values
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from retrainer.util.clock import Clock
     from retrainer.workflows.local.nodes import Nodes
+    from retrainer.workflows.local.place import Surroundings
 
     Step = Mapping[str, Any]
     Template = Mapping[str, Any]
@@ -41,42 +42,6 @@ POLL = 0.05
 LONGEST_SUSPEND = 3600.0
 _RESULT = re.compile(r"outputs\W{1,6}result")
 _TYPES = {"dag": "DAG", "steps": "Steps", "suspend": "Suspend"}
-
-
-@dataclass(slots=True)
-class Siblings:
-    """The nodes directly below one dag or steps. ``slots``: how many may run at once; None without a bound."""
-
-    prefix: str = "steps"
-    slots: asyncio.Semaphore | None = None
-    fail_fast: bool = False
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a template is used: the ``name`` of its node, the ``key`` of the templates beside it, and its depth.
-
-    ``on_exit``: it is executed although the run is to end.
-    """
-
-    name: str = ""
-    key: str = OWN
-    depth: int = 0
-    on_exit: bool = False
-
-    def below(self, name: str) -> Place:
-        return replace(self, name=f"{self.name}.{name}" if self.name else name, depth=self.depth + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the graph uses: ``execute`` runs one pod, and ``is_ending`` tells whether the run has to end."""
-
-    folder: Path
-    execute: Callable[[Pod], Awaitable[Ended]]
-    is_ending: Callable[[], bool]
-    clock: Clock
 
 
 class Graph:
@@ -145,8 +110,8 @@ class Graph:
     async def _one(self, step: Step, scope: Scope, place: Place, siblings: Siblings) -> Ended:
         """Execute a step, a task, or one item of it, with its hooks."""
         try:
-            if step.get("when") and not holds(when := scope.text(step["when"])):
-                return self._instead(place.name, step, Ended("Skipped", f"when {when!r} evaluated false"))
+            if why := _why_skipped(step, scope):
+                return self._instead(place.name, step, Ended("Skipped", why))
             given = Scope(*scope.passed(step))
         except ValueError as error:
             return self._instead(place.name, step, Ended("Error", f"{place.name}: {error}"))
@@ -336,9 +301,18 @@ class _Hooked:
 
 def _unless_skipped(step: Step, scope: Scope, problem: str) -> Ended:
     """Return the error of a loop without items, unless its `when` does not hold anyway."""
-    try:
-        if "when" in step and not holds(scope.text(step["when"])):
-            return Ended("Skipped", f"when {step['when']!r} evaluated false")
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        if why := _why_skipped(step, scope):
+            return Ended("Skipped", why)
     return Ended("Error", problem)
+
+
+def _why_skipped(step: Step, scope: Scope) -> str:
+    """Return why the `when` of a step does not hold; empty if it does. Raise TagError or ExpressionError."""
+    if not step.get("when"):
+        return ""
+    when = scope.text(step["when"])
+    try:
+        return "" if holds(when) else f"when {when!r} evaluated false"
+    except ExpressionError as error:
+        raise ExpressionError(f"when {when!r}: {error}") from error

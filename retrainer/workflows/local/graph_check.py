@@ -93,6 +93,11 @@ def check_hooks(holder: Mapping[str, Any], near: Neighbours, known: Tags, path: 
     """Yield what is wrong with `onExit` and `hooks` of a workflow, a step or a task."""
     if "onExit" in holder and holder["onExit"] not in near.named:
         yield f"{path}.onExit", f"there is no template {holder['onExit']!r}; there are {some(sorted(near.named))}"
+    elif "onExit" in holder:
+        for name, value in inputs(near.named[holder["onExit"]].get("inputs") or {}).items():
+            if value is None and f"workflow.parameters.{name}" not in known.exact:
+                needs = f"template {holder['onExit']!r} needs the parameter {name!r}"
+                yield f"{path}.onExit", f"{needs}; it gets those of the workflow: pass others with `hooks.exit`"
     for name, hook in (holder.get("hooks") or {}).items():
         yield from _use(hook, near, known, f"{path}.hooks.{name}")
         if "expression" in hook:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.util.clock import Clock, SystemClock
 from retrainer.workflows.local import file_view
-from retrainer.workflows.local.graph import Graph, Surroundings
+from retrainer.workflows.local.graph import Graph
 from retrainer.workflows.local.isolation import adopt_orphans, confine
 from retrainer.workflows.local.known_tags import some
 from retrainer.workflows.local.log import printable
 from retrainer.workflows.local.node import Ended
 from retrainer.workflows.local.nodes import Nodes
+from retrainer.workflows.local.place import Surroundings
 from retrainer.workflows.local.pods import Pods
 from retrainer.workflows.local.run_folder import finish, locked, read, write
 from retrainer.workflows.local.step_files import Machine

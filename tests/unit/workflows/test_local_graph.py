@@ -179,6 +179,18 @@ SUCCEEDS = [
     ),
     pytest.param(
         """
+        hooks:
+          running: {template: say, expression: 'workflow.status == "Running"', arguments: {parameters: [{name: word, value: running}]}}
+          failed: {template: fail, expression: 'workflow.status == "Failed"'}
+          exit: {template: say, arguments: {parameters: [{name: word, value: "{{workflow.status}}"}]}}
+        templates:
+        - {name: main, steps: [[{name: a, template: say}]]}
+        """,
+        ["running|said", "Succeeded"],
+        id="hooks-of-the-workflow",
+    ),
+    pytest.param(
+        """
         - name: main
           steps:
           - - name: a
@@ -264,7 +276,7 @@ FAILS = [
           - [{name: a, template: say}]
           - [{name: b, template: say, when: "{{steps.a.outputs.result}} > 3"}]
         """,
-        ("Error", "b: '>' not supported between instances of 'str' and 'int'"),
+        ("Error", "b: when 'said > 3': '>' not supported between instances of 'str' and 'int'"),
         ["said"],
         id="a-condition-that-compares-a-text-with-a-number",
     ),

@@ -49,6 +49,7 @@ def step(text: str) -> str:
         pytest.param(step("template: say, continueOn: {error: true, skipped: true}"), f"{STEP}.continueOn.skipped", "supports error, failed", id="continue-on-what"),
         pytest.param(step("template: say, onExit: no"), f"{STEP}.onExit", "must be a name", id="on-exit-boolean"),
         pytest.param(step("template: say, onExit: none"), f"{STEP}.onExit", "there is no template 'none'", id="on-exit"),
+        pytest.param(step("template: say, onExit: leave"), f"{STEP}.onExit", "needs the parameter 'word'; it gets those of the workflow", id="on-exit-parameter"),
         pytest.param(step("template: say, hooks: {exit: {template: none}}"), f"{STEP}.hooks.exit.template", "no template 'none'", id="hook"),
         pytest.param(step("template: say, hooks: {go: {template: say}}"), f"{STEP}.hooks.go", "needs an `expression`", id="hook-condition"),
         pytest.param(step("template: say, hooks: {go: {template: say, expression: 'x =='}}"), f"{STEP}.hooks.go.expression", "a value is missing", id="hook-expression"),
