@@ -31,11 +31,12 @@ COPY retrainer retrainer
 # By way of its wheel, as an installed folder would note when and from where it was.
 RUN /tools/bin/uv build --quiet --wheel --no-build-isolation --python /tools/bin/python -o /wheel . \
  && /tools/bin/uv pip install --no-cache --offline --no-index --find-links /wheel --python /opt/retrainer/bin/python --no-deps retrainer
-# Two thirds of the weight are left out: Kubernetes' models and its asynchronous client, which `retrainer/util/light_imports.py` never imports, descriptions
+# Two thirds of the weight are left out: the languages that pygments could highlight, interfaces of Google's services, Kubernetes' models and its asynchronous client, which `retrainer/util/light_imports.py` never imports, descriptions
 # of AWS services that no source asks, and what only debuggers read.
 RUN /tools/bin/uv pip uninstall --quiet --python /opt/retrainer/bin/python aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl \
  && strip=$(cat /machine)-linux-gnu-strip && cd /opt/retrainer/lib/python3.*/site-packages \
- && rm -rf kubernetes/client/models kubernetes/client/api kubernetes/aio sqlalchemy/testing \
+ && rm -rf kubernetes/client/models kubernetes/client/api kubernetes/aio sqlalchemy/testing google/api google/cloud google/gapic google/logging google/longrunning google/shopping google/type \
+ && find pygments/lexers -name '*.py' ! -name __init__.py ! -name _mapping.py ! -name python.py -delete \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sqs ! -name sns ! -name 'sts*' ! -name 'sso*' -exec rm -rf {} + \
  && find . -name '*.so*' -exec "$strip" --strip-unneeded {} + \
  && /opt/retrainer/bin/python -m compileall -q --invalidation-mode unchecked-hash .

@@ -120,8 +120,8 @@ LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url -
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 
 lock: setup
-	$(COMPILE) --extra chart --group dev --group docs --group study -o requirements.lock
-	$(COMPILE) --constraints requirements.lock -o requirements-runtime.lock
+	$(COMPILE) --extra chart --extra tracing --group dev --group docs --group study -o requirements.lock
+	$(COMPILE) --extra tracing --constraints requirements.lock -o requirements-runtime.lock
 	$(BIN)/uv pip compile --group image $(LOCKED) -o requirements-image.lock
 
 clean:

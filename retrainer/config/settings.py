@@ -140,6 +140,14 @@ class Metrics(Model):
     rules, `core` beyond."""
 
 
+class Tracing(Model):
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$")] | None = None
+    """Address of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://collector:4318`. Default:
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT, or `http://localhost:4318`."""
+    sample: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the runs that are traced. Default: OTEL_TRACES_SAMPLER, or all."""
+
+
 class ApiManifests(Model):
     type: Literal["api"] = "api"
     """Manifests are read from the daemon, by `GET /api/v1/runs/{id}/manifest` with one of its tokens."""
@@ -197,6 +205,9 @@ class Settings(Model):
     """The daemon's log, on stderr."""
     metrics: Metrics = Metrics()
     """Which series `/metrics` has."""
+    tracing: Tracing | None = None
+    """Exports spans of events and runs by OpenTelemetry. `tracing: {}` takes everything from the standard variables
+    OTEL_*. Default: no tracing."""
     manifests: Manifests = ApiManifests()
     """Where the list of the inputs of a run is, the target of `${run.manifest_uri}` (docs/reference/manifest.md)."""
     reload_interval: Annotated[Interval, longer_than_nothing("write 1s or more")] = 5.0

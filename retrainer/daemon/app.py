@@ -26,8 +26,10 @@ from retrainer.daemon.leadership import Lead, give_up
 from retrainer.daemon.lifecycle import Daemon
 from retrainer.daemon.reload import Reload
 from retrainer.daemon.run_workers import RunWorkers
+from retrainer.daemon.tracing import Listeners, TracedRouter, tracer_of, with_header
 from retrainer.engine.commands.activity import store_rows
 from retrainer.engine.core.engine import Engine
+from retrainer.engine.replication.intake_router import IntakeRouter
 from retrainer.engine.runs.run_defaults import RunDefaults
 from retrainer.manifests.manifests import manifest_uri
 from retrainer.store.open import open_store
@@ -52,10 +54,11 @@ def build(settings: Settings, base_folder: Path) -> Daemon:
     follow_store(clock, store)
     lead = Lead(store, clock, lambda: daemon.web.url_for_replicas, lambda: daemon.take_over(), give_up)  # noqa: PLW0108
     config_maps = ConfigMaps(settings)
+    tracer = tracer_of(settings, store, clock, metrics.process)
     engine = Engine(
         store,
         clock,
-        CommitListener(metrics),
+        CommitListener(metrics) if tracer is None else Listeners(CommitListener(metrics), tracer),
         RunDefaults(
             settings.engine.namespaces[0] if settings.engine.type == "argo" else "default",
             manifest_uri(settings, lambda: daemon.web.url_for_others),
@@ -64,13 +67,16 @@ def build(settings: Settings, base_folder: Path) -> Daemon:
     )
     engine.transactions.dead_letters_limit = settings.store.ledger_max_size // LETTERS_SHARE
     run_workers = RunWorkers(settings, engine, metrics.engine.submit_attempt)
-    ingestion = Ingestion(settings, base_folder, engine, metrics.process)
+    router = IntakeRouter if tracer is None else partial(TracedRouter, tracer)
+    ingestion = Ingestion(settings, base_folder, engine, metrics.process, router)
     reload = Reload(settings, config_maps, engine, ingestion, metrics, lambda: lead.held)
     supervisor = Supervisor(lambda worker: daemon.replace(worker))  # noqa: PLW0108
     health = DaemonHealth(engine, lead, run_workers.workflows, config_maps, ingestion, supervisor)
     daemon = Daemon(
         settings, clock, metrics, engine, lead, config_maps, run_workers, ingestion, reload, supervisor, health
     )
+    if tracer is not None:
+        daemon.tracer, run_workers.traceparent_of = tracer, tracer.parent
     _connect_metrics(daemon)
     tls = settings.http.tls
     certificate = None if tls is None else ServedCertificate(tls, metrics.process.certificate_expires)
@@ -105,7 +111,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),
         namespace=engine.transactions.default_namespace,
         activity=ActivityLog(partial(store_rows, engine), engine.clock.now),
-        webhooks=ingestion.webhooks,
+        webhooks=ingestion.webhooks if daemon.tracer is None else with_header(ingestion.webhooks),
         leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
         workflow_of=daemon.run_workers.workflow_of,
         outputs=daemon.run_workers.workflows.outputs,

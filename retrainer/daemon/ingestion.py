@@ -14,22 +14,30 @@ from retrainer.sources.webhook import Webhooks
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from retrainer.config.models import Source as SourceConfig
     from retrainer.config.settings import Settings
     from retrainer.engine.core.engine import Engine
     from retrainer.sources.base import Source
+    from retrainer.store.base import Store
     from retrainer.telemetry.process_metrics import ProcessMetrics
 
 
 class Ingestion:
     """Call `switch` from one thread at a time. ``configured``: the configuration of all sources by name."""
 
-    def __init__(self, settings: Settings, base_folder: Path, engine: Engine, metrics: ProcessMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        base_folder: Path,
+        engine: Engine,
+        metrics: ProcessMetrics,
+        router: Callable[[Engine, StandbyIntake, Store], IntakeRouter] = IntakeRouter,
+    ) -> None:
         standby_intake = StandbyIntake(engine.store, engine.clock, lambda: engine.catalog, settings.http.max_queue)
-        self.router = IntakeRouter(engine, standby_intake, engine.store)
+        self.router = router(engine, standby_intake, engine.store)
         self.running = RunningSources(self.router, engine.clock, base_folder)
         self.replays = Replays(engine, engine.clock)
         self.webhooks = Webhooks({}, self.router, engine.clock, reveal, Doors.of(settings.http), metrics)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from retrainer.daemon.leadership import Lead
     from retrainer.daemon.reload import Reload
     from retrainer.daemon.run_workers import RunWorkers
+    from retrainer.daemon.tracing import Tracer
     from retrainer.engine.core.engine import Engine
     from retrainer.telemetry.metrics import Metrics
     from retrainer.util.clock import SystemClock
@@ -39,6 +40,7 @@ LISTEN_EVERY = 1
 WATCH_EVERY = 0.5
 """Seconds between two checks that the store is still the one that was opened."""
 CHECKPOINT_EVERY = 2.0
+TRACE_EVERY = 1.0
 WAIT_WITHIN = 20.0
 """Seconds within which all threads together must end; others are left behind. Less than `main.STOP_WITHIN`."""
 WAIT_FOR_ONE = 5.0
@@ -65,6 +67,7 @@ class Daemon:
     health: DaemonHealth
     api: ApiContext = field(init=False)
     web: WebServer = field(init=False)
+    tracer: Tracer | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.store = self.engine.store
@@ -118,6 +121,8 @@ class Daemon:
         }
         if (certificate := self.api.certificate) is not None:
             jobs["certificate"] = (self.settings.reload_interval, certificate.look)
+        if self.tracer is not None:
+            jobs["trace"] = (TRACE_EVERY, self.tracer.drain)
         for name, (seconds, job) in jobs.items():
             self.timers.every(name, seconds, job)
         self.timers.once("check", self.run_workers.check)
@@ -152,6 +157,8 @@ class Daemon:
             self.run_workers.reconciler.stop(self._left(until, WAIT_FOR_ONE))
             self.engine.stop(self._left(until, WAIT_WITHIN))
         supervision.join_all(self.supervisor.workers, 0.0)  # sources end in parallel, and were waited for above
+        if self.tracer is not None:
+            self.tracer.stop()
         if not self.engine.thread.is_alive():
             self.lead.stop(self._left(until, WAIT_FOR_ONE))
             supervision.within(self._left(until, WAIT_FOR_ONE), "store-close", self.store.close)

@@ -30,6 +30,8 @@ class RunWorkers:
     """`start` and `stop` them on the leader only. ``count`` is called with the code of each attempt to submit."""
 
     def __init__(self, settings: Settings, engine: Engine, count: Callable[[str], None]) -> None:
+        self.traceparent_of: Callable[[Run], str | None] = lambda _: None
+        """Returns the trace context for the Workflow of a run; None without tracing."""
         self._settings = settings
         self.workflows = workflow_engine(settings)
         self.manifests = Manifests(settings, engine.store.read)
@@ -51,7 +53,9 @@ class RunWorkers:
         """Return the Workflow of a run, as it is submitted."""
         engine = self._settings.engine
         instance_id = engine.instance_id if engine.type == "argo" else None
-        return manifest(run, instance=self._settings.name, instance_id=instance_id, mask=SECRETS.mask)
+        traceparent = self.traceparent_of(run)
+        name = self._settings.name
+        return manifest(run, instance=name, instance_id=instance_id, mask=SECRETS.mask, traceparent=traceparent)
 
     def start(self) -> None:
         self.submitter.start()

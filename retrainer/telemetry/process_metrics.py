@@ -78,6 +78,7 @@ class ProcessMetrics:
             "config_last_reload_success_timestamp_seconds", "When all files were last valid."
         )
         self._problems = exposition.gauge("config_file_problems", "Mistakes in the current files.")
+        self._spans_dropped = exposition.counter("trace_spans_dropped", "Spans that were not exported.")
         self._certificate = exposition.gauge(
             "tls_certificate_expiry_timestamp_seconds", "When the served certificate expires; NaN without TLS."
         )
@@ -98,6 +99,10 @@ class ProcessMetrics:
         self._reload_ok.set(problems == 0)
         if not problems:
             self._reload_at.set(now)
+
+    def spans_dropped(self, count: int) -> None:
+        """Count spans that could not be exported, and facts that did not become spans."""
+        self._spans_dropped.inc(count)
 
     def certificate_expires(self, at: float) -> None:
         self._certificate.set(at)

@@ -26,6 +26,7 @@ RUN_ANNOTATION = "retrainer.dev/run"
 KEY_ANNOTATION = "retrainer.dev/key"
 REASON_ANNOTATION = "retrainer.dev/reason"
 CAUSE_ANNOTATION = "retrainer.dev/cause"
+TRACE_ANNOTATION = "retrainer.dev/traceparent"
 CONTROLLER_LABEL = "workflows.argoproj.io/controller-instanceid"
 TEMPLATE_LABEL = "workflows.argoproj.io/workflow-template"
 CLUSTER_TEMPLATE_LABEL = "workflows.argoproj.io/cluster-workflow-template"
@@ -37,12 +38,20 @@ no longer text to a program (MAX_ARG_STRLEN)."""
 MAX_ANNOTATION = 1024
 
 
-def manifest(run: Run, *, instance: str, instance_id: str | None, mask: Callable[[str], str] = str) -> dict[str, Any]:
+def manifest(
+    run: Run,
+    *,
+    instance: str,
+    instance_id: str | None,
+    mask: Callable[[str], str] = str,
+    traceparent: str | None = None,
+) -> dict[str, Any]:
     """Return the Workflow of `run`. Raise ValueError with the remedy if its parameters or labels cannot be sent.
 
-    ``mask`` removes secrets from the cause.
+    ``mask`` removes secrets from the cause. ``traceparent``: what its steps may continue, if there is a trace.
     """
     refuse_unsafe(run.parameters)
+    annotations = _annotations(run, mask) | ({TRACE_ANNOTATION: traceparent} if traceparent else {})
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -51,7 +60,7 @@ def manifest(run: Run, *, instance: str, instance_id: str | None, mask: Callable
             "namespace": run.namespace,
             "finalizers": [FINALIZER],
             "labels": _labels(run, instance, instance_id),
-            "annotations": _annotations(run, mask),
+            "annotations": annotations,
         },
         "spec": _spec(run),
     }
