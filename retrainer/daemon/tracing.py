@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -18,6 +19,7 @@ from retrainer.event import Event, split_attributes
 from retrainer.runs.run import RunPhase
 from retrainer.store import queries
 from retrainer.store.base import StoreError
+from retrainer.store.pages import PageRequest
 from retrainer.telemetry.secrets import SECRETS
 from retrainer.telemetry.trace_context import (
     TRACEPARENT,
@@ -213,13 +215,13 @@ class Tracer:
         return _Fed(min([run.created_at, *(event["at"] for event in events)]), senders)
 
     def _inputs(self, run: str) -> Iterator[dict[str, Any]]:
-        after: int | None = 0
-        for _ in range(MOST_INPUTS // _PAGE):
-            if after is None:
+        page, read = PageRequest(limit=_PAGE), 0
+        while read < MOST_INPUTS:
+            found = self._store.read(partial(queries.run_inputs, run=run, page=page))
+            yield from found.items
+            if found.next is None:
                 return
-            page = self._store.read(lambda conn, after=after: queries.run_inputs(conn, run, after, _PAGE))  # type: ignore[misc]
-            yield from page.items
-            after = page.next
+            page, read = replace(page, cursor=found.next), read + len(found.items)
 
 
 class TracedRouter(IntakeRouter):

@@ -144,6 +144,18 @@ def test_a_batch_links_to_each_sender(daemons: list[Traced], tmp_path: Path, col
     assert {span.trace_id.hex() for span in collector.named("receive")} == {SENDER[3:35], OTHER[3:35]}
 
 
+def test_links_have_a_limit(daemons: list[Traced], tmp_path: Path, collector: Collector) -> None:
+    daemon = start(daemons, tmp_path, {"endpoint": collector.url}, events=150)
+    event = {"specversion": "1.0", "source": "/test", "type": "rows", "data": {"rows": 1}}
+    events = [event | {"id": str(i), "traceparent": f"00-{i + 1:032x}-{i + 1:016x}-01"} for i in range(150)]
+    content = {"Content-Type": "application/cloudevents-batch+json"}
+    assert daemon.http.post("/hooks/push", content=json.dumps(events), headers=content).status_code == 202
+    daemon.ended()
+    until(lambda: collector.named("retrain churn"), "the span of the run", 30)
+    assert [int.from_bytes(link.trace_id) for link in collector.named("retrain")[0].links] == list(range(1, 129))
+    until(lambda: len(collector.named("receive push")) == 150, "a span for each event", 30)
+
+
 @pytest.mark.parametrize(
     ("attribute", "header", "taken"),
     [
