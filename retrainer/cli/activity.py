@@ -8,14 +8,14 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.complete import rule_names
+from retrainer.cli.period import period
 from retrainer.cli.session import Session, remote
 
 
 @click.command()
 @click.option("--rule", help="Only what concerns this rule.", shell_complete=rule_names)
 @click.option("--by", metavar="TOKEN", help="Only what the holder of the token of this name did.")
-@click.option("--since", metavar="MOMENT", help="At this time (RFC 3339) or later.")
-@click.option("--until", metavar="MOMENT", help="Before this time.")
+@period("Done")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of lines.")
 @click.option("--cursor", help="`next` of the previous page.")
 @remote

@@ -8,6 +8,7 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.complete import source_names
+from retrainer.cli.period import period
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 @click.option("--source", help="Only dead letters of this source.", shell_complete=source_names)
 @click.option("--reason", help="Only dead letters with this reason.")
+@period("Stored")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of dead letters.")
 @click.option("--cursor", help="`next` of the previous page.")
 @remote

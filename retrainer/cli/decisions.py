@@ -8,6 +8,7 @@ import click
 
 from retrainer.cli import show
 from retrainer.cli.complete import rule_names
+from retrainer.cli.period import period
 from retrainer.cli.session import Session, remote
 
 
@@ -20,6 +21,7 @@ def decisions() -> None:
 @click.option("--rule", help="Only decisions of this rule.", shell_complete=rule_names)
 @click.option("--key", help="Only decisions for this key.")
 @click.option("--decision", type=click.Choice(["fire", "hold", "skip"]), help="Only decisions of this kind.")
+@period("Decided")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of decisions.")
 @click.option("--cursor", help="`next` of the previous page.")
 @remote

@@ -9,6 +9,7 @@ import orjson
 
 from retrainer.cli import show
 from retrainer.cli.complete import rule_names, source_names
+from retrainer.cli.period import period
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def events() -> None:
 @click.option("--outcome", type=click.Choice(_OUTCOMES), help="Only events with this outcome.")
 @click.option("--rule", help="Only events that matched this rule.", shell_complete=rule_names)
 @click.option("--key", help="With --rule: only events that matched this key.")
+@period("Received")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of events.")
 @click.option("--cursor", help="`next` of the previous page.")
 @remote
@@ -67,8 +69,7 @@ def _rules(event: dict[str, Any]) -> str:
 @events.command()
 @click.argument("text")
 @click.option("--source", help="Only events of this source.", shell_complete=source_names)
-@click.option("--since", metavar="MOMENT", help="Received at this time (RFC 3339) or later.")
-@click.option("--until", metavar="MOMENT", help="Received before this time.")
+@period("Received")
 @click.option("--cursor", help="`next` of the previous page.")
 @click.option("--limit", type=click.IntRange(1, 50), default=5, help="Maximum number of events.")
 @remote

@@ -10,6 +10,7 @@ import click
 from retrainer.cli import show
 from retrainer.cli.complete import rule_names, run_ids
 from retrainer.cli.events import print_events
+from retrainer.cli.period import period
 from retrainer.cli.session import Session, remote
 from retrainer.runs.run import RunPhase
 
@@ -32,17 +33,16 @@ def runs() -> None:
 @click.option(
     "--phase", type=click.Choice([p.value for p in RunPhase], case_sensitive=False), help="Only in this phase."
 )
+@period("Created")
 @click.option("--limit", type=click.IntRange(1), default=50, help="Maximum number of runs.")
 @click.option("--cursor", help="`next` of the previous page.")
 @remote
-def list_runs(
-    session: Session, rule: str | None, key: str | None, phase: str | None, limit: int, cursor: str | None
-) -> None:
+def list_runs(session: Session, /, limit: int, **wanted: str | None) -> None:
     """List runs, the newest first.
 
-    Example: retrainer runs list --rule churn --phase FAILED
+    Example: retrainer runs list --rule churn --phase FAILED --since 2026-11-24T08:00:00Z
     """
-    answer = session.client.list("runs", rule=rule, key=key, phase=phase, limit=limit, cursor=cursor)
+    answer = session.client.list("runs", limit=limit, **wanted)
     headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "CREATED", "TOOK", "WORKFLOW", "MESSAGE")
     rows = map(_line, answer["items"])
     session.print(answer, lambda console: show.table(console, headers, rows, "There are no such runs."))

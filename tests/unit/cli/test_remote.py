@@ -51,6 +51,16 @@ TEXTS = [
     pytest.param(
         ["runs", "list"], [RUN.format(1), "new_data: batch_complete", "1m", "churn-1", "auc=0.91"], id="runs-list"
     ),
+    pytest.param(
+        ["runs", "list", "--since", "2030-01-01T00:00:00Z"], ["There are no such runs."], id="runs-list-since"
+    ),
+    pytest.param(["events", "list", "--until", "2025-11-24T16:00:02Z"], ["churn/1.parquet"], id="events-list-until"),
+    pytest.param(
+        ["decisions", "list", "--since", "2030-01-01T00:00:00Z"], ["There are no such decisions."], id="decisions-since"
+    ),
+    pytest.param(
+        ["dead-letters", "list", "--until", "2020-01-01T00:00:00Z"], ["There are no dead letters."], id="letters-until"
+    ),
     pytest.param(["runs", "list", "--rule", "nope"], ["There are no such runs."], id="runs-list-empty"),
     pytest.param(
         ["runs", "show", RUN.format(1)],
