@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.gzip import GZipResponder, IdentityResponder
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipResponder, IdentityResponder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +16,8 @@ MINIMUM = 1024
 """Bytes from which on an answer is compressed."""
 LEVEL = 1
 """Lists and metrics shrink to a tenth or less; higher levels take three times as long for a fifth less."""
+_AS_THEY_ARE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/vnd.sqlite3")
+"""Types that are not compressed. A copy of the store is large: the daemon needs the time for itself."""
 _STORED = "private, no-cache"
 """The client may keep an answer with a tag, and has to ask whether it still holds."""
 _OF_THE_CONTENT = ("content-length", "content-type")
@@ -30,7 +32,7 @@ class Compressed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http" and takes_gzip(Headers(scope=scope).get("accept-encoding", "")):
-            app = GZipResponder(app, MINIMUM, LEVEL)
+            app = GZipResponder(app, MINIMUM, LEVEL, exclude_content_types=_AS_THEY_ARE)
         elif scope["type"] == "http":
             app = IdentityResponder(app, MINIMUM)
         await app(scope, receive, send)

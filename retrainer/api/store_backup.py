@@ -17,7 +17,7 @@ from retrainer.api.acting import Acts
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.parameters import Context, Instant
-from retrainer.api.views import Moment, RequestBody, View
+from retrainer.api.views import PRINTABLE, Moment, RequestBody, View, WholeNumber
 from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.store import last_backup
 from retrainer.store.backup import DRAFT, BackupContent, snapshot
@@ -74,8 +74,8 @@ class LastBackup(View):
 class ReportedBackup(RequestBody):
     at: Annotated[Instant, PlainSerializer(datetime.timestamp)]
     """Time of its content, RFC 3339: all that was acknowledged by then is in it."""
-    bytes: Annotated[int, Field(ge=0, le=2**63 - 1)]
-    place: Annotated[str, Field(min_length=1, max_length=1024)]
+    bytes: WholeNumber
+    place: Annotated[str, Field(min_length=1, max_length=1024, pattern=PRINTABLE)]
     """Where it is, such as `s3://backups/retrainer-20261130T021700Z.db`. No secrets: the API shows it."""
 
 

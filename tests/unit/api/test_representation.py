@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
+from starlette.responses import Response
 
+from retrainer.api.representation import Compressed
 from retrainer.store import tables as t
 from tests.unit.api.ledger import RUN, event
 
 if TYPE_CHECKING:
-    import httpx
-
     from tests.unit.api.daemon import Daemon
 
 API = "/api/v1"
@@ -37,6 +39,23 @@ def test_a_long_answer_is_compressed_for_those_who_take_it(
     assert (answer.headers.get("content-encoding") == "gzip") is compressed
     assert "Accept-Encoding" in answer.headers["vary"]
     assert answer.text == client.get(path, headers={"Accept-Encoding": "identity"}).text
+
+
+@pytest.mark.parametrize(
+    ("media_type", "coding"),
+    [
+        pytest.param("application/vnd.sqlite3", None, id="a copy of the store"),
+        pytest.param("application/json", "gzip", id="a list"),
+    ],
+)
+def test_what_is_large_is_sent_as_it_is(media_type: str, coding: str | None) -> None:
+    async def ask() -> httpx.Response:
+        app = Compressed(Response(b"x" * 5000, media_type=media_type))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+            return await client.get("/", headers={"Accept-Encoding": "gzip"})
+
+    answer = asyncio.run(ask())
+    assert (answer.headers.get("content-encoding"), answer.content) == (coding, b"x" * 5000)
 
 
 def test_a_short_answer_is_sent_as_it_is(client: httpx.Client) -> None:
