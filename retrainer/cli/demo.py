@@ -38,7 +38,8 @@ INTERVAL = 1.0
 """Seconds between two files of customers."""
 POLL = 0.5
 """Seconds between two requests to the daemon."""
-READY_WITHIN = 30.0
+READY_WITHIN = 120.0
+"""Seconds for the start: after an installation, Python has to compile everything first."""
 ONCE_WITHIN = 90.0
 """Seconds within which a run must succeed with `--once`."""
 _STOP_WITHIN = 30.0
