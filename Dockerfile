@@ -28,9 +28,10 @@ RUN --mount=type=secret,id=authorities . /authorities \
 COPY pyproject.toml README.md LICENSE ./
 COPY docs/how-to/operations/runbooks docs/how-to/operations/runbooks
 COPY retrainer retrainer
-# By way of its wheel, as an installed folder would note when and from where it was.
+# By way of its wheel, as an installed folder would note where it was; and without uv's note of when.
 RUN /tools/bin/uv build --quiet --wheel --no-build-isolation --python /tools/bin/python -o /wheel . \
- && /tools/bin/uv pip install --no-cache --offline --no-index --find-links /wheel --python /opt/retrainer/bin/python --no-deps retrainer
+ && /tools/bin/uv pip install --no-cache --offline --no-index --find-links /wheel --python /opt/retrainer/bin/python --no-deps retrainer \
+ && cd /opt/retrainer/lib/python3.*/site-packages/retrainer-*.dist-info && rm uv_cache.json && sed -i '/uv_cache.json/d' RECORD
 # Two thirds of the weight are left out: the languages that pygments could highlight, interfaces of Google's services, Kubernetes' models and its asynchronous client, which `retrainer/util/light_imports.py` never imports, descriptions
 # of AWS services that no source asks, and what only debuggers read.
 RUN /tools/bin/uv pip uninstall --quiet --python /opt/retrainer/bin/python aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl \
