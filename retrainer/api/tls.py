@@ -7,6 +7,7 @@ the start, like an idle one, and has `HANDSHAKE_TIMEOUT` seconds.
 from __future__ import annotations
 
 import asyncio
+from asyncio import sslproto
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ SHUTDOWN_TIMEOUT = 3.0
 """Seconds in which a client must confirm the end of a connection."""
 WRITE_BUFFER = 65536
 """Bytes of output that are buffered before a response waits: what asyncio has without TLS."""
+READ_BUFFER = 16384
+"""Bytes that asyncio reserves for what each connection receives: one record of TLS. Its own 256 KiB would be 250 MB for
+a thousand connections."""
 
 
 class TlsConnection(asyncio.Protocol):
@@ -91,6 +95,7 @@ class TlsConnection(asyncio.Protocol):
 
 def encrypted(connections: Connections, certificate: ServedCertificate) -> Callable[..., asyncio.Protocol]:
     """Return what makes uvicorn's protocols: `TlsConnection`, before those of `protocol`."""
+    sslproto.SSLProtocol.max_size = READ_BUFFER
     http = protocol(connections)
 
     def accept(**options: Any) -> asyncio.Protocol:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
+from asyncio import sslproto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -273,6 +275,15 @@ def test_a_client_that_does_not_read_is_closed(serve: Any, issuer: Authority, mo
         client.sendall(f"GET /?size={8 * LARGE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         until(lambda: server.connections.total == 1 and server.connections.busy == 1, "the request is in progress")
         until(lambda: server.connections.total == 0, "it is closed")
+
+
+def test_a_thousand_connections_fit_into_the_memory_of_a_pod(serve: Any, issuer: Authority) -> None:
+    server = serve()
+    with client_of(server, issuer.trusted()) as client:
+        client.post("/", content=b"x" * LARGE)
+        buffers = [len(each._ssl_buffer) for each in gc.get_objects() if isinstance(each, sslproto.SSLProtocol)]
+    assert buffers
+    assert max(buffers) <= 16384
 
 
 def test_stop_ends_handshakes_in_progress(serve: Any) -> None:
