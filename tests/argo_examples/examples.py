@@ -23,13 +23,17 @@ _RUNNABLE = (*_TEMPLATES, "Workflow", "CronWorkflow")
 
 @dataclass(slots=True)
 class Example:
-    """A file of the folder. ``templates``: manifests for the engine; ``runs``: the specs of the Workflows to create."""
+    """A file of the folder. ``templates``: manifests for the engine; ``runs``: the specs of the Workflows to create.
+
+    ``unreadable``: why the local engine cannot read it; ``unreadable_specs``: what another parser makes of it.
+    """
 
     name: str
     templates: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     unreadable: str = ""
+    unreadable_specs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def specs(self) -> list[dict[str, Any]]:
@@ -60,6 +64,7 @@ def _read(path: Path, name: str) -> Example:
         documents = read_all(path.read_text())
     except UnreadableYamlError as error:
         example.unreadable = str(error)
+        example.unreadable_specs = [one["spec"] for one in yaml.safe_load_all(path.read_text())]
         return example
     for number, document in enumerate(one for one in documents if isinstance(one, dict)):
         if document.get("kind") in _RUNNABLE:

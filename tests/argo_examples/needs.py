@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PROGRAM, SERVER = "program", "server"
 _SHELLS = {"sh", "bash", "/bin/sh", "/bin/bash"}
 _WORD = re.compile(r"(?:^|[\n;|&({`]|\b(?:then|do|else|until|while|if|!)\s)\s*([a-zA-Z][\w.-]*)(?![\w.=-])")
-_IGNORED = re.compile(r"\{\{.*?\}\}|'[^']*'|\"(?:[^\"`$]|\$(?!\())*\"|#.*|\\\n|<<\s*EOF.*?\bEOF\b", re.DOTALL)
+_IGNORED = re.compile(r"\{\{.*?\}\}|\$\{\w+\}|'[^']*'|\"(?:[^\"`$]|\$(?!\())*\"|#.*|\\\n|<<\s*EOF.*?\bEOF\b", re.DOTALL)
 _BUILT_IN = {
     *("if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "in", "function"),
     *("cd", "exit", "set", "export", "return", "read", "trap", "wait", "eval", "exec", "local", "shift"),
@@ -27,7 +27,7 @@ _OBJECTS = ("configMapKeyRef", "secretKeyRef", "configMap", "secret", "persisten
 
 def missing(example: Example) -> dict[str, list[str]]:
     """Return what this machine lacks to run the example: programs, and servers, in words."""
-    found = set(_lacks(example.specs, ""))
+    found = set(_lacks(example.specs or example.unreadable_specs, ""))
     return {kind: sorted(what for of, what in found if of == kind) for kind in (PROGRAM, SERVER)}
 
 

@@ -27,20 +27,22 @@ POLL = 0.05
 SLOWEST = 60.0
 """Seconds for all runs together."""
 AT_ONCE = 24
-_EITHER = ("Succeeded", "Failed")
+DELIBERATE = (
+    *("dag-continue-on-fail", "dag-disable-failFast", "exit-handlers"),
+    *("pod-gc-strategy", "pod-gc-strategy-with-label-selector", "loops-arbitrary-sequential-steps"),
+    *("dag-task-level-timeout", "step-level-timeout", "timeouts-step"),
+)
+LOTS = (
+    *("custom-metrics", "resubmit", "template-defaults", "retry-backoff", "retry-conditional", "retry-container"),
+    *("retry-container-to-completion", "retry-on-error", "retry-script", "retry-with-steps"),
+    "workflow-template/retry-with-steps",
+)
 ENDS = {
-    **dict.fromkeys(("custom-metrics", "resubmit", "retry-on-error", "template-defaults"), _EITHER),
-    **dict.fromkeys(
-        ("retry-backoff", "retry-conditional", "retry-container", "retry-container-to-completion"), _EITHER
-    ),
-    **dict.fromkeys(("retry-script", "retry-with-steps", "workflow-template/retry-with-steps"), _EITHER),
-    **dict.fromkeys(("dag-continue-on-fail", "dag-disable-failFast", "exit-handlers"), ("Failed",)),
-    **dict.fromkeys(("pod-gc-strategy", "pod-gc-strategy-with-label-selector"), ("Failed",)),
-    **dict.fromkeys(("dag-task-level-timeout", "step-level-timeout", "timeouts-step"), ("Failed",)),
-    "loops-arbitrary-sequential-steps": ("Failed",),
+    **dict.fromkeys(DELIBERATE, ("Failed",)),
+    **dict.fromkeys(LOTS, ("Succeeded", "Failed")),
     "forever": ("Running",),
 }
-"""How an example is meant to end, if not as Succeeded. Several phases: it draws lots."""
+"""How an example is meant to end, if not as Succeeded."""
 REAL_TIME = ("dag-task-level-timeout", "step-level-timeout", "timeouts-step", "forever")
 """Examples in which a second of `sleep` is one; in others it is a tenth."""
 VALUES = {"data": "1", "message": "hello"}
