@@ -9,6 +9,7 @@ import shutil
 import sys
 import tarfile
 from pathlib import Path
+from subprocess import CalledProcessError
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -57,19 +58,27 @@ def main() -> None:
     out = (given.out or root / "dist/release").resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    with TemporaryDirectory(prefix="retrainer-release-") as scratch:
-        build = exported(root, Path(scratch), out, given.repository.rstrip("/"))
-        build.stamp()
-        build.packages()
-        build.environment()
-        build.chart()
-        if given.platforms != "none":
-            build.image(given.platforms)
-    describe(root, build, given)
+    try:
+        with TemporaryDirectory(prefix="retrainer-release-") as scratch:
+            build = built(exported(root, Path(scratch), out, given.repository.rstrip("/")), given.platforms)
+        describe(root, build, given)
+    except CalledProcessError as error:
+        shutil.rmtree(out)
+        sys.exit(f"no release: `{' '.join(map(str, error.cmd))}` ended with {error.returncode}; its words are above")
     lines = [f"{path.stat().st_size:>12,}  {path.name}" for path in sorted(out.iterdir())]
     signed = f"signed with {given.key}" if given.key else "not signed (KEY=key.pem signs it)"
     lines.append(f"{out}: {signed}. Nothing is tagged or published: CONTRIBUTING.md says what follows")
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def built(build: Build, platforms: str) -> Build:
+    build.stamp()
+    build.packages()
+    build.environment()
+    build.chart()
+    if platforms != "none":
+        build.image(platforms)
+    return build
 
 
 def exported(root: Path, scratch: Path, out: Path, repository: str) -> Build:

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _DEFINED = re.compile(r'(?<=\nversion = ")[^"]+')
 _FORM = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
+_IN_TEXT = r"[\d.abrc]+\d"
 NAMED = (
     ("deploy/helm/retrainer/Chart.yaml", re.compile(r"(?<=^version: )\S+|(?<=^appVersion: )\S+", re.MULTILINE)),
     ("deploy/gitops/*.yaml", re.compile(r"(?<=image: retrainer:)\S+")),
     ("deploy/kubernetes/*.yaml", re.compile(r"(?<=image: retrainer:)\S+")),
     (
         "docs/**/*.md",
-        re.compile(r'(?<=/ml/retrainer:)[\d.abrc]+\d|(?<=/ml/retrainer, tag: ")[^"]+|(?<=rev: v)[\d.abrc]+\d'),
+        re.compile(
+            rf'(?<=/ml/retrainer:){_IN_TEXT}|(?<=/ml/retrainer, tag: ")[^"]+'
+            rf"|(?<=/retrainer-){_IN_TEXT}(?=-py3)|(?<=rev: v){_IN_TEXT}"
+        ),
     ),
 )
 """Where else it is named: files, and what is the version in them."""

@@ -16,22 +16,11 @@ ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
 
 
-def build(folder: Path) -> Path:
-    """Build the wheel into ``folder`` and return its path; with the locked build backend, so without a network."""
-    command = [
-        UV,
-        "build",
-        "--quiet",
-        "--wheel",
-        "--no-build-isolation",
-        "--python",
-        sys.executable,
-        "-o",
-        folder,
-        ROOT,
-    ]
-    subprocess.run(command, check=True, timeout=120)
-    return next(folder.glob("*.whl"))
+def build(folder: Path, kind: str = "--wheel", source: Path = ROOT) -> Path:
+    """Build wheel or sdist into ``folder`` and return its path; with the locked build backend, so without a network."""
+    how = ["--quiet", kind, "--no-build-isolation", "--python", sys.executable]
+    subprocess.run([UV, "build", *how, "-o", folder, source], check=True, timeout=120)
+    return next(folder.glob("*.whl" if kind == "--wheel" else "*.tar.gz"))
 
 
 def install(wheel: Path, folder: Path) -> Path:

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import tarfile
 import zipfile
 from email.parser import Parser
 from typing import TYPE_CHECKING
@@ -64,6 +65,14 @@ def test_every_file_of_the_package_is_in_it(wheel: Path) -> None:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     pages = {f"retrainer/cli/runbooks/{path.name}" for path in (house.ROOT / RUNBOOKS).glob("*.md")}
     assert inside == pages | {path.relative_to(house.ROOT).as_posix() for path in files}
+
+
+def test_the_sdist_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    sdist = house.build(tmp_path, "--sdist")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    again = house.build(tmp_path / "dist", source=tmp_path / sdist.name.removesuffix(".tar.gz"))
+    assert again.read_bytes() == wheel.read_bytes()
 
 
 def test_the_demo_trains_a_model_in_an_empty_folder(command: Command, tmp_path: Path) -> None:
