@@ -103,6 +103,18 @@ SUCCEEDS = [
     pytest.param(
         """
         - name: main
+          dag:
+            tasks:
+            - {name: a, template: fail, when: "1 == 2"}
+            - {name: b, depends: a, template: say, arguments: {parameters: [{name: word, value: b}]}}
+            - {name: c, dependencies: [a], depends: a.Skipped, template: say, arguments: {parameters: [{name: word, value: c}]}}
+        """,
+        ["b|c"],
+        id="depends-on-a-skipped-task",
+    ),
+    pytest.param(
+        """
+        - name: main
           steps:
           - [{name: a, template: fail, continueOn: {failed: true}}]
           - [{name: b, template: say}]
@@ -450,6 +462,21 @@ def test_the_nodes_are_written_down(tmp_path: Path) -> None:
     assert nodes(tmp_path)["not"]["message"] == "when '1 == 2' evaluated false"
 
 
+def test_nodes_of_one_name_have_folders_of_their_own(tmp_path: Path) -> None:
+    engine = start(
+        tmp_path,
+        """
+        - name: main
+          steps: [[{name: a, template: inner, onExit: say}]]
+        - name: inner
+          steps: [[{name: onExit, template: say, arguments: {parameters: [{name: word, value: inner}]}}]]
+        """,
+    )
+    assert ended(engine).phase == "Succeeded"
+    found = [(one.step, b"inner" in one.text) for one in engine.outputs("ml", "w1", OutputQuery(10))]
+    assert sorted(found) == [("a.onExit", False), ("a.onExit", True)]
+
+
 def test_logs_are_found_by_the_names_of_nodes(tmp_path: Path) -> None:
     engine = start(
         tmp_path,
@@ -475,17 +502,19 @@ def test_outputs_of_the_run(tmp_path: Path) -> None:
           steps:
           - [{name: a, template: publish}]
           - [{name: b, template: say, arguments: {parameters: [{name: word, value: "{{workflow.outputs.parameters.best}}"}]}}]
+          - [{name: c, template: say, when: "1 > 2"}]
           outputs:
             parameters:
             - {name: sum, valueFrom: {expression: "asInt(steps.a.outputs.parameters.auc) + 1"}}
             - {name: text, valueFrom: {parameter: "{{steps.b.outputs.result}} of {{workflow.name}}"}}
+            - {name: skipped, valueFrom: {parameter: "{{steps.c.outputs.result}}", default: "not {{workflow.name}}"}}
         - name: publish
           script: {command: [sh], source: echo 41 > /tmp/auc}
           outputs: {parameters: [{name: auc, globalName: best, valueFrom: {path: /tmp/auc}}]}
         """,
     )
     assert (end.phase, end.message) == ("Succeeded", "")
-    assert end.outputs == {"best": "41", "sum": "42", "text": "41 of w1"}
+    assert end.outputs == {"best": "41", "sum": "42", "text": "41 of w1", "skipped": "not w1"}
 
 
 def test_parallelism_bounds_what_runs_at_once(tmp_path: Path) -> None:
