@@ -28,7 +28,7 @@ NAMED = (
         "docs/**/*.md",
         re.compile(
             rf'(?<=/ml/retrainer:){_IN_TEXT}|(?<=/ml/retrainer, tag: ")[^"]+'
-            rf"|(?<=/retrainer-){_IN_TEXT}(?=-py3)|(?<=rev: v){_IN_TEXT}"
+            rf"|(?<=/retrainer-){_IN_TEXT}(?=-py3)|(?<=rev: v){_IN_TEXT}|(?<=is at version ){_IN_TEXT}"
         ),
     ),
 )

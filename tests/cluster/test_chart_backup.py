@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,8 @@ def test_a_backup_under_load_is_restored_after_the_store_was_destroyed(
     pusher.stop()
     with stopped(namespace):
         kubectl("-n", namespace, "exec", "retrainer-store", "--", "sh", "-c", f"rm -f {STORE}*")
-        kubectl("-n", namespace, "apply", "-f", "-", given=RESTORE.read_text().replace("image: retrainer:0.1.0", IMAGE))
+        job = RESTORE.read_text().replace(f"image: retrainer:{version('retrainer')}", IMAGE)
+        kubectl("-n", namespace, "apply", "-f", "-", given=job)
         assert "Complete" in ended(namespace, "retrainer-restore")
         assert made[-1] in kubectl("-n", namespace, "logs", "job/retrainer-restore")
     release.connect()
