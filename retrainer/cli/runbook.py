@@ -17,8 +17,12 @@ RUNBOOKS = Path(__file__).with_name("runbooks")
 """One page of Markdown for each alert, with its name."""
 
 
+def _names(_ctx: click.Context | None = None, _parameter: click.Parameter | None = None, begin: str = "") -> list[str]:
+    return [name for name in sorted(path.stem for path in RUNBOOKS.glob("*.md")) if name.startswith(begin)]
+
+
 @click.command()
-@click.argument("alert", default="")
+@click.argument("alert", default="", shell_complete=_names)
 @local
 def runbook(session: Session, alert: str) -> None:
     """Print what an alert means, how to see it, and what to do. Without ALERT, list the alerts.
@@ -27,7 +31,7 @@ def runbook(session: Session, alert: str) -> None:
 
     Example: retrainer runbook RetrainerDown
     """
-    names = sorted(path.stem for path in RUNBOOKS.glob("*.md"))
+    names = _names()
     if not alert:
         session.print({"alerts": names}, lambda console: console.print("\n".join(names)))
         return

@@ -42,3 +42,13 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant(given: str, expe
     done = CliRunner().invoke(main, ["runbook", given])
     assert done.exit_code == 1
     assert f"there is no alert {given!r}{expected}; `retrainer runbook` lists them" in done.output
+
+
+def test_names_are_completed() -> None:
+    given = {
+        "_RETRAINER_COMPLETE": "bash_complete",
+        "COMP_WORDS": "retrainer runbook RetrainerSourceH",
+        "COMP_CWORD": "2",
+    }
+    done = CliRunner().invoke(main, prog_name="retrainer", env=given)
+    assert done.stdout.split(",")[-1].strip() == "RetrainerSourceHalted"
