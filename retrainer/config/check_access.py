@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from retrainer.config.settings import ApiToken, Settings
 
+RESERVED = ("anonymous", "files")
+"""Callers without a token, and edits of rule files."""
+
 
 def check_access(settings: Settings) -> Iterator[Violation]:
     """Yield what is wrong with the tokens, and with an API that is open to the network."""
@@ -40,6 +43,12 @@ def check_access(settings: Settings) -> Iterator[Violation]:
                 ("http", "tokens", i, "name"), f"another token is named `{token.name}`", "give each its own name"
             )
         names.add(token.name)
+        if token.name in RESERVED:
+            yield Violation(
+                ("http", "tokens", i, "name"),
+                f"`{token.name}` stands for something else in the list of activity",
+                "give it the name of its holder",
+            )
         yield from _check_token(i, token, namespaces)
 
 

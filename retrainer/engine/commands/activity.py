@@ -9,6 +9,7 @@ from ulid import ULID
 
 from retrainer.store import run_statements, statements
 from retrainer.store import tables as t
+from retrainer.store.base import StoreBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.notifications import ActRecorded
     from retrainer.engine.core.transaction import Transaction
 
-PATIENCE = 5.0
+PATIENCE = 2.0
 """Seconds that `store_rows` waits for the commit."""
 
 
@@ -46,8 +47,13 @@ def _placed(tx: Transaction, act: ActRecorded) -> ActRecorded:
 
 def store_rows(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
     """Store rows, of which some were stored before; on a standby beside the leader. Raise StoreError."""
+    if engine.trouble:
+        raise StoreBusyError(engine.trouble)
     if engine.standby:
         with engine.store.share() as conn:
             statements.put_all(conn, t.activity, rows)
-    else:
+        return
+    try:
         engine.act(lambda tx: statements.put_all(tx.conn, t.activity, rows)).result(PATIENCE)
+    except TimeoutError:  # it may still be stored, and storing it again changes nothing
+        raise StoreBusyError("the engine is busy") from None

@@ -42,7 +42,7 @@ class Doorkeeper:
 
     def turn_away(self, door: str, peer: str, path: str, refusal: Refusal, **facts: str) -> Refusal:
         """Count and log a refusal, with further ``facts``. Return what to respond."""
-        if refusal.status == 401 and self._insists(_network(peer)):
+        if refusal.status == 401 and self._insists(network_of(peer)):
             refusal = Refusal(
                 429,
                 f"{refusal.detail}; more than {self._most} wrong ones a minute came from your address",
@@ -78,7 +78,7 @@ class Doorkeeper:
         return failures >= self._most
 
 
-def _network(peer: str) -> str:
+def network_of(peer: str) -> str:
     """Return the address, of IPv6 its /64: everyone who has one such address has all of them."""
     try:
         address = ipaddress.ip_address(peer)

@@ -10,11 +10,14 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import func, insert, select
 
 from retrainer.config.settings import Store
-from retrainer.engine.retention import protected
+from retrainer.engine.commands.activity import row_of
+from retrainer.engine.core.notifications import ActRecorded
+from retrainer.engine.retention import protected, prune
 from retrainer.engine.retention.prune import BUDGET, Pruner
 from retrainer.event import Poison
 from retrainer.rules.state import decode
 from retrainer.sources.base import Batch
+from retrainer.store import statements
 from retrainer.store import tables as t
 from tests.unit.engine.kit import DAY, START, data, event
 
@@ -166,6 +169,22 @@ def test_dead_letters_are_bounded_by_number(make: Make) -> None:
     pruner = Pruner(Store(max_dead_letters=4), no_time)
     list(pruned(bench, pruner))
     assert [row[0] for row in bench.query("SELECT event FROM dead_letters ORDER BY id")] == ["p5", "p6", "p7", "p8"]
+
+
+def test_activity_is_bounded_by_age_and_number(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "MOST_ACTIVITY", 3)
+    bench = make()
+    ages = [40 * DAY, 5.0, 4.0, 3.0, 2.0, 1.0]
+    with bench.store.write() as conn:
+        rows = [row_of(ActRecorded("pause", f"by-{age:g}"), bench.clock.now() - age) for age in ages]
+        statements.put_all(conn, t.activity, rows)
+    pruner = Pruner(Store(), no_time)
+    while bench.engine.act(lambda tx: pruner.prune(tx, 0)).result():
+        pass
+    left = bench.store.read(
+        lambda conn: conn.execute(select(t.activity.c.by).order_by(t.activity.c.id)).scalars().all()
+    )
+    assert left == ["by-3", "by-2", "by-1"]
 
 
 def test_what_is_used_is_less_than_the_file_once_rows_are_gone(make: Make) -> None:

@@ -168,6 +168,19 @@ def test_who_insists_is_told_to_wait_and_a_good_token_is_let_in(
     assert "t2" not in str(lines)
 
 
+@pytest.mark.parametrize(
+    ("peer", "counted_as"),
+    [
+        pytest.param("10.1.2.3", "10.1.2.3", id="an address of IPv4"),
+        pytest.param("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", id="one of IPv6 has neighbours of the same owner"),
+        pytest.param("::ffff:10.1.2.3", "::ffff:10.1.2.3", id="IPv4 in IPv6"),
+        pytest.param("", "", id="a socket without an address"),
+    ],
+)
+def test_wrong_tokens_are_counted_by_the_owner_of_an_address(peer: str, counted_as: str) -> None:
+    assert rejections.network_of(peer) == counted_as
+
+
 def test_lines_that_were_left_out_are_counted(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rejections, "WINDOW", 0.3)
     monkeypatch.setattr(rejections, "MOST_LINES", 2)
