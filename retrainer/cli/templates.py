@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.errors import Problem
 from retrainer.workflows.base import WorkflowError
 from retrainer.workflows.engines import workflow_engine
-from retrainer.workflows.local.template import unsupported
+from retrainer.workflows.local.template import NO_ENTRYPOINT, unsupported
 from retrainer.workflows.local.templates import notes as folder_notes
 from retrainer.workflows.local.templates import problems as folder_problems
 from retrainer.workflows.manifest import check_parameters
@@ -48,6 +48,8 @@ def _wrong(settings: Settings, engine: WorkflowEngine, rule: Rule) -> Iterator[s
         if settings.engine.type == "local":
             spec = submit.workflow.get("spec", submit.workflow)
             yield from (f"submit.workflow.{where}: {what}" for where, what in unsupported({"spec": spec}))
+            if isinstance(spec, dict) and not spec.keys() & {"entrypoint", "workflowTemplateRef"}:
+                yield f"submit.workflow.spec.entrypoint: {NO_ENTRYPOINT}"
         return
     name = submit.workflow_template or submit.cluster_workflow_template or ""
     default = settings.engine.namespaces[0] if settings.engine.type == "argo" else "default"

@@ -29,13 +29,22 @@ class Injection(NamedTuple):
 def pasted(manifest: Mapping[str, Any]) -> Iterator[Injection]:
     """Find injections in the spec of a Workflow or WorkflowTemplate."""
     for spec in _maps(manifest.get("spec")):
-        for template in _maps(spec.get("templates")):
-            name = template.get("name", "")
+        for name, template in _templates(spec):
             for script in _maps(template.get("script")):
                 yield from _holes(script.get("source"), f"{name}.script.source")
             for kind in ("container", *("initContainers", "sidecars")):
                 for container in _maps(template.get(kind)):
                     yield from _container(container, f"{name}.{kind}")
+
+
+def _templates(spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the templates of a spec with their names, also those that are written into a step or a task."""
+    for template in _maps(spec.get("templates")):
+        name = template.get("name", "")
+        yield name, template
+        groups = [*_list(template.get("steps")), *(dag.get("tasks") for dag in _maps(template.get("dag")))]
+        for step in (step for group in groups for step in _maps(group)):
+            yield from ((f"{name}.{step.get('name', '')}.inline", inline) for inline in _maps(step.get("inline")))
 
 
 def _maps(value: Any) -> list[dict[str, Any]]:

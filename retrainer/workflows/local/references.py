@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.base import Refused
 from retrainer.workflows.local.library import reference_key, references
-from retrainer.workflows.local.template import unsupported
+from retrainer.workflows.local.template import NO_ENTRYPOINT, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def resolved(spec: Spec, find: Find) -> tuple[dict[str, Any], dict[str, list[Any
         whole["arguments"] = spec["arguments"]
     _check(whole, "", find)
     if "entrypoint" not in whole:
-        raise Refused("spec.entrypoint: is needed: it names the template that a run begins with", code="invalid")
+        raise Refused(f"spec.entrypoint: {NO_ENTRYPOINT}", code="invalid")
     others: dict[str, list[Any]] = {}
     ahead = [*references(whole["templates"])]
     while ahead:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Template = Mapping[str, Any]
 
+NO_ENTRYPOINT = "is needed: it names the template that a run begins with"
 _MARKED = ("workflow.labels.", "workflow.annotations.")
 
 

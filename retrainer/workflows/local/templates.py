@@ -13,7 +13,7 @@ from retrainer.workflows.local.known_tags import some
 from retrainer.workflows.local.sections import inputs
 from retrainer.workflows.local.shapes import misshapen
 from retrainer.workflows.local.tags import scalar
-from retrainer.workflows.local.template import NO_EFFECT, unsupported, unused
+from retrainer.workflows.local.template import NO_EFFECT, NO_ENTRYPOINT, unsupported, unused
 from retrainer.workflows.local.yaml import UnreadableYamlError, read_all
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def find(folder: Path, name: str, namespace: str, *, cluster: bool) -> Manifest 
 
 
 def describe(name: str, manifest: Mapping[str, Any]) -> Template:
-    """Return the parameters of a template. Raise Refused if they are invalid."""
+    """Return the parameters of a template. Raise Refused if they are invalid, or if it can only be used by others."""
     spec = manifest.get("spec")
+    if isinstance(spec, dict) and "templates" in spec and "entrypoint" not in spec:
+        raise Refused(f"template {name}: spec.entrypoint {NO_ENTRYPOINT}", code="invalid")
     arguments = (spec.get("arguments") if isinstance(spec, dict) else None) or {}
     for where, what in misshapen(arguments, ARGUMENTS, "spec.arguments"):
         raise Refused(f"template {name}: {where} {what}", code="invalid")

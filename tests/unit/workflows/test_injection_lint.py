@@ -16,6 +16,16 @@ from retrainer.workflows.injection_lint import pasted
             {"script": {"source": "echo {{inputs.parameters.day}}"}}, [("day", "train.script.source")], id="a script"
         ),
         pytest.param(
+            {"steps": [[{"name": "a", "inline": {"script": {"source": "echo {{inputs.parameters.day}}"}}}]]},
+            [("day", "train.a.inline.script.source")],
+            id="a script in a step",
+        ),
+        pytest.param(
+            {"dag": {"tasks": [{"name": "a", "inline": {"script": {"source": "echo {{inputs.parameters.day}}"}}}]}},
+            [("day", "train.a.inline.script.source")],
+            id="a script in a task",
+        ),
+        pytest.param(
             {"container": {"command": ["sh", "-c"], "args": ["train {{workflow.parameters.day}}"]}},
             [("day", "train.container.args")],
             id="a shell's argument",

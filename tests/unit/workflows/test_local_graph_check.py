@@ -137,5 +137,8 @@ def test_a_template_without_entrypoint_is_used_by_others_only(tmp_path: Path) ->
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates/lib.yaml").write_text(yaml.safe_dump(LIBRARY))
     manifest = {"metadata": {"name": "w1", "namespace": "ml"}, "spec": {"workflowTemplateRef": {"name": "lib"}}}
+    engine = engine_at(tmp_path)
     with pytest.raises(Refused, match=r"spec\.entrypoint: is needed"):
-        engine_at(tmp_path).create(manifest, timeout=5)
+        engine.create(manifest, timeout=5)
+    with pytest.raises(Refused, match=r"template lib: spec\.entrypoint is needed"):
+        engine.template("ml", "lib", cluster=False)
