@@ -18,6 +18,7 @@ from retrainer.api import (
     rules,
     run_logs,
     runs,
+    sessions,
     sources,
     state,
     store_backup,
@@ -26,6 +27,7 @@ from retrainer.api.description import describe
 from retrainer.api.guard import Guard, check_bind
 from retrainer.api.representation import Compressed, Conditional
 from retrainer.api.sight import Sights, check_place
+from retrainer.api.tokens import Tokens
 from retrainer.ui.serve import routes
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def build(context: ApiContext) -> FastAPI:
     app.state.context = context
     app.state.sights = Sights(context)
     app.add_middleware(Conditional)
-    app.add_middleware(Guard, context=context)
+    app.state.tokens = Tokens(context.settings.http)
+    app.add_middleware(Guard, context=context, tokens=app.state.tokens)
     app.add_middleware(Compressed)
     problems.install(app)
     return app
@@ -79,6 +82,7 @@ def _application() -> FastAPI:
     app.include_router(api)
     app.include_router(daemon.reload_router, dependencies=[token, Depends(check_place)])
     app.include_router(log_level.router, dependencies=[token, Depends(check_place)])
+    app.include_router(sessions.router, dependencies=[token, Depends(check_place)])
     app.include_router(daemon.router)
     app.include_router(hooks.router)
     return app

@@ -17,7 +17,7 @@ PASSED_ON = "retrainer-passed-on"
 leader has changed."""
 USER = "retrainer-user"
 """Header with the name of the user on whose behalf a program sends a request. Nobody checks it."""
-_REQUEST_HEADERS = ("authorization", "content-type", "accept", "idempotency-key", "user-agent", USER)
+_REQUEST_HEADERS = ("authorization", "cookie", "content-type", "accept", "idempotency-key", "user-agent", USER)
 _RESPONSE_HEADERS = ("content-type", "retry-after", "location", "www-authenticate")
 
 

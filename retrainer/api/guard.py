@@ -16,7 +16,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from retrainer.api.forward import PASSED_ON, pass_on
-from retrainer.api.tokens import RefusedToken, Tokens
+from retrainer.api.session import claimed
+from retrainer.api.tokens import KnownSession, RefusedToken, Tokens
 from retrainer.api.verbs import route_of
 from retrainer.engine.core.notifications import ActRecorded
 from retrainer.sources.formats.payload import Delivery, Unreadable, load
@@ -62,11 +63,10 @@ def check_bind(settings: Settings) -> None:
 class Guard:
     """Passes webhooks on to their sources, which have their own checks; API requests are checked here."""
 
-    def __init__(self, app: ASGIApp, context: ApiContext) -> None:
-        self._app, self._context = app, context
+    def __init__(self, app: ASGIApp, context: ApiContext, tokens: Tokens) -> None:
+        self._app, self._context, self._tokens = app, context, tokens
         self._doors = Doors.of(context.settings.http)
         self._keeper = Doorkeeper(context.metrics.process.refused, self._doors.wrong_tokens, "api.refused")
-        self._tokens = Tokens(context.settings.http)
         self._memory = ParseMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,7 +100,8 @@ class Guard:
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            caller = self._tokens.admit(request.method, scope["path"], request.headers.get("authorization", ""))
+            given = request.headers.get("authorization", "")
+            caller = self._tokens.admit(request.method, scope["path"], given, self._session(request))
             scope[CALLER] = caller
             if not caller.proven:
                 self._doors.check_host(request.headers)
@@ -116,6 +117,10 @@ class Guard:
         with self._memory.hold(body, MAX_BODY):
             _check_content(request.headers, body)
             await self._change(request, _replayed(body, receive), send)
+
+    def _session(self, request: Request) -> KnownSession | None:
+        session = claimed(request.cookies, self._context.settings.name)
+        return None if session is None else KnownSession(session, self._context.engine.clock.now())
 
     async def _change(self, request: Request, receive: Receive, send: Send) -> None:
         if leader := await self._leader(request):

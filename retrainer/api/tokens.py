@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from retrainer.api import session
 from retrainer.api.verbs import route_of
 from retrainer.config.models import FromFile
 from retrainer.config.settings import Verb
@@ -17,6 +18,7 @@ from retrainer.telemetry.secrets import reveal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from retrainer.api.session import Session
     from retrainer.config.models import Secret
     from retrainer.config.settings import Http
 
@@ -45,12 +47,33 @@ class Caller:
         return f"{self.name} ({user})" if user else self.name
 
 
+NOBODY = Caller("", frozenset(), frozenset())
+"""A caller that has sent no token yet."""
+WHO_AM_I = ("GET", "/-/session")
+"""What nobody may ask: so that a page can find out whether to ask for a token."""
+
+
 class RefusedToken(Refusal):
     """``reason`` is `none`, `unknown` or `verb`. ``caller`` is empty unless the token is known."""
 
     def __init__(self, status: int, detail: str, *, reason: str, caller: str = "") -> None:
         super().__init__(status, detail, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
         self.reason, self.caller = reason, caller
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSession:
+    """The session of a request, and the time of the request (epoch seconds)."""
+
+    session: Session
+    now: float
+
+
+def _unknown(bearer: str, *, ended: bool) -> RefusedToken:
+    if ended:
+        return RefusedToken(401, "the session has ended, or its token was rotated: sign in again", reason="none")
+    words = "send the token in http.token, or one of http.tokens, as `Authorization: Bearer …`"
+    return RefusedToken(401, words, reason="unknown" if bearer else "none")
 
 
 class _Token:
@@ -92,16 +115,32 @@ class Tokens:
             if first != token.place:
                 raise ValueError(f"{first} and {token.place} are the same token: give each its own")
 
-    def admit(self, method: str, path: str, authorization: str) -> Caller:
-        """Return the sender of a request. Raise RefusedToken 401 or 403, or Refusal 503 if a token cannot be read."""
+    def session_of(self, name: str, now: float) -> str | None:
+        """Return the value of a cookie that stands for a token from now on; None for callers without a token.
+
+        Raise ValueError if the token cannot be read.
+        """
+        token = next((token for token in self._tokens if token.caller.name == name), None)
+        return None if token is None else session.begin(name, token.digest(), now)
+
+    def admit(self, method: str, path: str, authorization: str, known: KnownSession | None = None) -> Caller:
+        """Return the sender of a request. Raise RefusedToken 401 or 403, or Refusal 503 if a token cannot be read.
+
+        A session counts if there is no Authorization.
+        """
         if not self._tokens:
             return Caller()
         scheme, _, given = authorization.partition(" ")
         bearer = given.strip() if scheme.lower() == "bearer" else ""
-        caller = self._holder(bearer.encode("utf-8", "surrogatepass"))
+        caller: Caller | None
+        if known is not None and not authorization:
+            caller = self._in_session(known)
+        else:
+            caller = self._holder(bearer.encode("utf-8", "surrogatepass"))
+        if caller is None and not authorization and (method, path) == WHO_AM_I:
+            return NOBODY
         if caller is None:
-            words = "send the token in http.token, or one of http.tokens, as `Authorization: Bearer …`"
-            raise RefusedToken(401, words, reason="unknown" if bearer else "none")
+            raise _unknown(bearer, ended=known is not None and not authorization)
         route = route_of(method, path)
         if route is not None and route[1] not in caller.verbs:
             permitted = ", ".join(verb for verb in get_args(Verb) if verb in caller.verbs)
@@ -110,6 +149,18 @@ class Tokens:
             )
             raise RefusedToken(403, f"{words} in http.tokens", reason="verb", caller=caller.name)
         return caller
+
+    def _in_session(self, known: KnownSession) -> Caller | None:
+        for token in self._tokens:
+            if token.caller.name != known.session.token:
+                continue
+            try:
+                digest = token.digest()
+            except ValueError as error:
+                raise not_now(f"{token.place}: {error}", 30) from None
+            if known.session.holds(digest, known.now):
+                return token.caller
+        return None
 
     def _holder(self, bearer: bytes) -> Caller | None:
         given, unreadable = sha256(bearer).digest(), None

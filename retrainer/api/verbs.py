@@ -40,6 +40,9 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/changes",
         "GET /api/v1/threads",
         "GET /-/log-level",
+        "GET /-/session",
+        "POST /-/session",
+        "DELETE /-/session",
         "GET /api/v1/openapi.json",
     ),
     "act": (

@@ -27,9 +27,9 @@ reload_interval: 1h
 class DaemonInProcess:
     """A running daemon with its rules and templates. Files that they refer to must exist. Call `close` at the end."""
 
-    def __init__(self, folder: Path, rules: str, template: str | None = None) -> None:
+    def __init__(self, folder: Path, rules: str, template: str | None = None, settings: str = SETTINGS) -> None:
         self.folder = folder
-        furnish(folder, SETTINGS, rules, template)
+        furnish(folder, settings, rules, template)
         self.app = build(load_settings(str(folder / "retrainer.yaml")), folder)
         self.app.start()
         self.http = httpx.Client(base_url=self.app.web.url, trust_env=False, timeout=60)

@@ -1,12 +1,15 @@
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { useEffect } from "preact/hooks";
 
+import { Missing } from "./parts/basics";
 import { RulesScreen, RunsScreen } from "./screens/lists";
 import { RuleScreen } from "./screens/rule";
 import { RunScreen } from "./screens/run";
+import { SignIn } from "./screens/sign-in";
 import { to } from "./state/address";
 import { onKeys } from "./state/keys";
 import { live } from "./state/live";
+import { session, signOut } from "./state/session";
 import { theme, themes } from "./state/theme";
 import { zone } from "./state/zone";
 
@@ -21,13 +24,13 @@ export function App() {
       <a class="skip" href="#main">Skip to the content</a>
       <Bar />
       <main id="main" tabIndex={-1}>
-        <Router>
+        {session.value === undefined ? <Missing problem={undefined} what="the page" /> : session.value === null ? <SignIn /> : <Router>
           <Route path={to("/rules/:rule")} component={RuleScreen} />
           <Route path={to("/runs/:run")} component={RunScreen} />
           <Route path={to("/runs")} component={RunsScreen} />
           <Route path={to("/rules")} component={RulesScreen} />
           <Route default component={RulesScreen} />
-        </Router>
+        </Router>}
       </main>
     </LocationProvider>
   );
@@ -46,6 +49,13 @@ function Bar() {
         ))}
       </nav>
       <div class="tools">
+        {session.value && session.value.name !== "anonymous" && (
+          <span>
+            {session.value.name}
+            {!session.value.verbs.includes("act") && <span class="muted"> reads only</span>}{" "}
+            <button class="plain" onClick={() => void signOut()}>Sign out</button>
+          </span>
+        )}
         <span class="muted" role="status">{live.streaming.value ? "live" : `asks every ${live.seconds} s`}</span>
         <select aria-label="Zone of times" value={zone.value} onChange={(event) => (zone.value = event.currentTarget.value === "local" ? "local" : "UTC")}>
           <option value="UTC">UTC</option>

@@ -9,6 +9,7 @@ export type Run = Schemas["Run"];
 export type RunDetail = Schemas["RunDetail"];
 export type Decision = Schemas["Decision"];
 export type Event = Schemas["Event"];
+export type Session = Schemas["SessionView"];
 
 type Method = "get" | "post" | "put" | "delete";
 type PathsWith<M extends Method> = { [P in keyof paths]: paths[P] extends Record<M, object> ? P : never }[keyof paths];
@@ -57,6 +58,14 @@ export async function post<P extends PathsWith<"post">>(path: P, given: Given<Op
   return call("post", path, given as Sent) as Promise<Answer<Operation<P, "post">>>;
 }
 
+/** As `get`, for what is taken away and answers nothing. */
+export async function remove(path: PathsWith<"delete">, given: Sent = {}): Promise<void> {
+  await call("delete", path, given);
+}
+
+/** Called when the API asks for a token. */
+export const hooks = { onSignedOut: (): void => undefined };
+
 async function call(method: Method, path: string, given: Sent): Promise<unknown> {
   const response = await fetch(root + filled(path, given), {
     method,
@@ -70,6 +79,7 @@ async function call(method: Method, path: string, given: Sent): Promise<unknown>
   const json = (response.headers.get("Content-Type") ?? "").includes("json");
   const answer: unknown = json ? await response.json() : await response.text();
   if (response.ok) return answer;
+  if (response.status === 401) hooks.onSignedOut();
   throw new Problem(response.status, detailOf(answer) ?? `the service answered ${response.status}`);
 }
 

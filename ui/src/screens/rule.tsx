@@ -12,6 +12,7 @@ import { Tree } from "../parts/tree";
 import { useParameter } from "../state/address";
 import { onKeys } from "../state/keys";
 import { useQuery } from "../state/query";
+import { mayAct } from "../state/session";
 import { visible } from "../state/text";
 import { toneOfDecision } from "../state/tones";
 
@@ -105,10 +106,12 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
         {explanation?.earliest && (<><dt>Earliest run</dt><dd><Moment at={explanation.earliest} long /></dd></>)}
       </dl>
       {line.description !== "" && <p class="muted">{visible(line.description)}</p>}
-      <div class="acts">
-        <Act rule={line.name} act="trigger" />
-        {line.paused ? <Act rule={line.name} act="resume" /> : <Act rule={line.name} act="pause" />}
-      </div>
+      {mayAct() && (
+        <div class="acts">
+          <Act rule={line.name} act="trigger" />
+          {line.paused ? <Act rule={line.name} act="resume" /> : <Act rule={line.name} act="pause" />}
+        </div>
+      )}
     </header>
   );
 }

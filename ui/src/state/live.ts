@@ -15,9 +15,13 @@ const POLL_SECONDS = 5;
 const SLOW_POLL_SECONDS = 30;
 const channel = new BroadcastChannel("retrainer.changes");
 let missed = false;
+let source: EventSource | undefined;
+let holdsStream = false;
+let signedIn = false;
 let asked = Date.now();
 
 function ask(): void {
+  if (!signedIn) return;
   if (document.visibilityState !== "visible") {
     missed = true;
     return;
@@ -27,9 +31,17 @@ function ask(): void {
   version.value += 1;
 }
 
-/** Hold the stream until the tab closes. A browser opens it again by itself when it was cut. */
-function stream(): Promise<never> {
-  const source = new EventSource(`${root}/api/v1/changes`);
+/** Hold the stream until the tab closes. */
+function hold(): Promise<never> {
+  holdsStream = true;
+  if (signedIn) open();
+  return new Promise(() => undefined);
+}
+
+/** Open the stream. A browser opens it again by itself when it was cut, but not when it was refused. */
+function open(): void {
+  source?.close();
+  source = new EventSource(`${root}/api/v1/changes`);
   const tell = (open: boolean) => {
     streaming.value = open;
     channel.postMessage({ open });
@@ -45,24 +57,34 @@ function stream(): Promise<never> {
     ask();
     channel.postMessage({ open: true, change: true });
   });
-  return new Promise(() => undefined);
+}
+
+/** Ask for everything, and for the stream: both are refused while nobody is signed in. */
+function listen(): void {
+  signedIn = true;
+  if (holdsStream) open();
+  else channel.postMessage({ signedIn });
+  ask();
 }
 
 function start(): void {
-  channel.addEventListener("message", ({ data }: MessageEvent<{ open: boolean; change?: boolean }>) => {
-    streaming.value = data.open;
-    if (data.change) ask();
+  channel.addEventListener("message", ({ data }: MessageEvent<{ open?: boolean; change?: boolean; signedIn?: boolean }>) => {
+    if (data.open !== undefined) streaming.value = data.open;
+    if (data.signedIn && holdsStream) open();
+    if (data.change || data.signedIn) ask();
   });
   setInterval(() => {
     const seconds = streaming.value ? SLOW_POLL_SECONDS : POLL_SECONDS;
-    if (Date.now() - asked >= seconds * 1000) ask();
+    if (Date.now() - asked < seconds * 1000) return;
+    ask();
+    if (source?.readyState === EventSource.CLOSED) open();
   }, 1000);
   document.addEventListener("visibilitychange", () => {
     if (missed) ask();
   });
   // Typed as always there, and missing on origins that are not secure.
   const locks = navigator.locks as LockManager | undefined;
-  void locks?.request("retrainer.changes", stream);
+  void locks?.request("retrainer.changes", hold);
 }
 
-export const live = { version, streaming, start, seconds: POLL_SECONDS };
+export const live = { version, streaming, start, listen, seconds: POLL_SECONDS };
