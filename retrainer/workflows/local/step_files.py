@@ -91,7 +91,8 @@ class StepFiles:
         """Return the file system that the step is to see; None if its texts were changed instead."""
         if not self._machine.mounts:
             return None
-        here = {self._machine.workdir, str(self._machine.run), sys.prefix, sys.base_prefix, *self._named()}
+        programs = (sys.prefix, sys.base_prefix, *os.get_exec_path(), os.environ.get("HOME", ""))
+        here = {self._machine.workdir, str(self._machine.run), *programs, *self._named()}
         tops = (self._places.top(path) for path in here)
         shown = frozenset(path for path in tops if path and os.path.lexists(path))
         opened = frozenset(path for path in map(self._path, self._outputs) if self._is_shared(path))

@@ -209,6 +209,17 @@ def test_a_step_sees_its_own_files_for_real(run: Callable[..., Outputs], tmp_pat
     assert (machine.run / "tasks/a/tmp/own").read_text() == "a\n"
 
 
+@pytest.mark.parametrize("run", MODES, indirect=True)
+def test_programs_on_the_path_are_found_wherever_they_are(
+    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/own-tool").write_text("#!/bin/sh\necho found\n")
+    (tmp_path / "bin/own-tool").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert run("own-tool > /tmp/text", outputs=text("/tmp/text")).parameters == {"text": "found"}
+
+
 @needs_mounts
 def test_a_working_directory_that_does_not_exist_is_said(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "run", str(tmp_path), mounts=True)
@@ -243,7 +254,8 @@ def test_a_value_cannot_lead_a_path_elsewhere(
 
 def test_a_value_that_names_the_root_shows_nothing_of_it(run: Callable[..., Outputs], tmp_path: Path) -> None:
     values = {"p": f"/tmp/../etc /tmp/.. /tmp /tmp/ {tmp_path}/../../../.."}
-    assert run("ls /tmp | wc -l > /tmp/text", values=values, outputs=text("/tmp/text")).parameters["text"] in ("1", "2")
+    seen = run("ls /tmp > /tmp/text", values=values, outputs=text("/tmp/text")).parameters["text"].split()
+    assert set(seen) <= {"text", tmp_path.parts[2]}
 
 
 def test_links_are_followed_as_the_step_sees_them(tmp_path: Path) -> None:
