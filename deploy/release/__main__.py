@@ -43,9 +43,10 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if given.repository and not given.repository.startswith("https://"):
         parser.error(f"REPOSITORY is {given.repository!r}: write the address that everyone can open, https://…")
-    if given.key and not given.key.is_file():
+    if given.key and not statement.is_ed25519(given.key):
         parser.error(
-            f"KEY names {given.key}, which is no file: `openssl genpkey -algorithm ed25519 -out key.pem` makes one"
+            f"KEY is {given.key}: it must be the file of an Ed25519 key without a password, as "
+            "`openssl genpkey -algorithm ed25519 -out key.pem` writes it"
         )
     return given
 

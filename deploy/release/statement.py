@@ -66,3 +66,10 @@ def signature(data: bytes, key: Path) -> bytes:
         file.flush()
         command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(key), "-in", file.name]
         return subprocess.run(command, check=True, capture_output=True, timeout=30).stdout  # noqa: S603
+
+
+def is_ed25519(key: Path) -> bool:
+    """Whether the file holds a private Ed25519 key without a password: no other kind signs the same way twice."""
+    command = ["openssl", "pkey", "-in", str(key), "-noout", "-text", "-passin", "pass:"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout  # noqa: S603
+    return said.startswith("ED25519 Private-Key")

@@ -78,3 +78,13 @@ def test_an_archive_does_not_depend_on_when_by_whom_and_in_which_order_it_was_pa
             ("a", 7, "", b"a"),
             ("b", 7, "", b"b"),
         ]
+
+
+def test_only_a_private_ed25519_key_signs(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    key, public = keys
+    other, locked = tmp_path / "rsa.pem", tmp_path / "locked.pem"
+    subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "rsa", "-out", other], check=True, timeout=60)
+    secret = ["-aes256", "-passout", "pass:x"]
+    subprocess.run(["openssl", "pkey", "-in", key, "-out", locked, *secret], check=True, timeout=30)
+    accepted = [path for path in (key, public, other, locked, tmp_path / "none.pem") if statement.is_ed25519(path)]
+    assert accepted == [key]
