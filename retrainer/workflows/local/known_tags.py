@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 10
 """Names that a message lists."""
+MOST_COMPARED = 500
+"""Tags of nodes among which a message looks for a similar one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Tags:
     def problem(self, tag: str) -> str:
         """Return why a tag, or an expression, has no value here; empty if it has one."""
         if not tag.startswith("="):
-            return "" if self.has(tag) else f"the local engine cannot fill {{{{{cut(tag)}}}}} here; {self._could()}"
+            return "" if self.has(tag) else f"the local engine cannot fill {{{{{cut(tag)}}}}} here; {self._could(tag)}"
         return self.expression_problem(tag[1:])
 
     def expression_problem(self, text: str) -> str:
@@ -58,7 +61,7 @@ class Tags:
             return f"the expression {cut(text.strip())!r} {error}"
         for name in sorted(names):
             if not self.has(name) and not self._leads(name):
-                return f"the local engine cannot fill {cut(name)!r} in an expression here; {self._could()}"
+                return f"the local engine cannot fill {cut(name)!r} in an expression here; {self._could(name)}"
         return ""
 
     def _leads(self, name: str) -> bool:
@@ -68,9 +71,14 @@ class Tags:
             return True
         return name.startswith("item") and "item" in self.exact
 
-    def _could(self) -> str:
-        left = (f"{node}.{tag}" for node, tags_ in self.nodes.items() for tag in sorted(tags_ or ()))
-        found = [*islice((tag for tag in left if "parameters." in tag), MOST_NAMED), *sorted(self.exact, key=_rank)]
+    def _could(self, tag: str) -> str:
+        """Return which tags have a value here, the most similar one first."""
+        left = (f"{node}.{word}" for node, words in self.nodes.items() for word in sorted(words or ()))
+        nodes = list(islice(left, MOST_COMPARED))
+        everything = [*nodes, *sorted(self.exact, key=_rank)]
+        similar = get_close_matches(cut(tag), everything, n=1)
+        shown = [*islice((one for one in nodes if "parameters." in one), MOST_NAMED), *everything[len(nodes) :]]
+        found = list(dict.fromkeys([*similar, *shown]))
         return f"it could fill {some(found)}" if found else "write the value itself"
 
 

@@ -64,6 +64,7 @@ def step(text: str) -> str:
         pytest.param("[{name: main, steps: [[{name: a, template: file}]]}, {name: file, inputs: {artifacts: [{name: f, path: /tmp/f}]}, container: {command: [x]}}]", f"{STEP}.arguments", "template 'file' needs the artifact 'f'", id="artifact"),
         pytest.param("[{name: main, steps: [[{name: a, template: file, arguments: {artifacts: [{name: f, from: '{{steps.b.outputs.artifacts.x}}'}]}}]]}, {name: file, inputs: {artifacts: [{name: f, path: /tmp/f}]}, container: {command: [x]}}]", f"{STEP}.arguments.artifacts[0].from", "cannot fill {{steps.b.outputs.artifacts.x}}", id="artifact-from"),
         pytest.param("[{name: main, steps: [[{name: a, template: say}]], outputs: {artifacts: [{name: f, fromExpression: steps.b.outputs.artifacts.x}]}}]", f"{A}.outputs.artifacts[0].fromExpression", "cannot fill 'steps.b.outputs.artifacts.x' in an expression", id="artifact-expression"),
+        pytest.param("[{name: main, steps: [[{name: list, template: say}], [{name: b, template: say, withParam: '{{steps.lst.outputs.result}}'}]]}]", f"{A}.steps[1][0].withParam", "here; it could fill steps.list.outputs.result, ", id="similar"),
         pytest.param("[{name: main, suspend: {}}]", f"{A}.suspend.duration", "nobody can resume a run", id="suspend"),
         pytest.param("[{name: main, suspend: {duration: soon}}]", f"{A}.suspend.duration", "'soon' is no duration: write 30s", id="duration"),
         pytest.param("[{name: main, parallelism: 0, steps: []}]", f"{A}.parallelism", "must be 1 or more", id="parallelism"),

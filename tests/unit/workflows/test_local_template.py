@@ -228,7 +228,7 @@ def test_what_it_runs() -> None:
             f"{DAG}.outputs.parameters[0].valueFrom",
             {"parameter": "{{tasks.b.outputs.parameters.no}}"},
             f"{DAG}.outputs.parameters[0].valueFrom.parameter",
-            "cannot fill {{tasks.b.outputs.parameters.no}} here; it could fill tasks.a.outputs.parameters.y, ",
+            "cannot fill {{tasks.b.outputs.parameters.no}} here; it could fill tasks.b.outputs.parameters.y, ",
             id="output-of-nobody",
         ),
         pytest.param(f"{DAG}.dag.failFast", "no", f"{DAG}.dag.failFast", "must be true or false", id="fail-fast"),
