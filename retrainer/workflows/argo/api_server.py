@@ -10,7 +10,7 @@ import sys
 import threading
 from dataclasses import dataclass, field, replace
 from functools import cache
-from ssl import SSLEOFError
+from ssl import SSLEOFError, SSLZeroReturnError
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -193,6 +193,8 @@ def unreachable(error: HTTPError) -> WorkflowError:
     text = f"the API server cannot be reached: {error}"
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # includes name resolution
         return Later(text, code="connect", retry_after=BUSY_WAIT)
-    if isinstance(error, SSLError) and not any(isinstance(each, SSLEOFError) for each in error.args):
+    if isinstance(error, SSLError) and not any(
+        isinstance(each, (SSLEOFError, SSLZeroReturnError)) for each in error.args
+    ):
         return Later(text, code="tls", retry_after=CREDENTIALS_WAIT)
     return Ambiguous(text, code="timeout" if "timed out" in str(error).lower() else "cut")

@@ -146,10 +146,21 @@ def _untar(source: Path, target: Path, budget: ArtifactBudget) -> None:
         with tarfile.open(source) as archive:
             for member in archive:
                 budget.take(member.size)
-                archive.extract(member, away, filter="data")
+                _extract(archive, member, away)
     except tarfile.TarError as error:
         raise BadArtifactError(f"cannot be unpacked: {error}") from error
     _settle(away, target)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, away: Path) -> None:
+    if hasattr(tarfile, "data_filter"):
+        archive.extract(member, away, filter="data")
+        return
+    # Python before 3.11.4 has no filters, as that of Debian 12.
+    inside = (away / member.name).resolve().is_relative_to(away.resolve())
+    if not inside or not (member.isfile() or member.isdir()):
+        raise tarfile.TarError(f"{member.name!r} is not a file or folder inside the archive")
+    archive.extract(member, away)
 
 
 def _unzip(source: Path, target: Path, budget: ArtifactBudget) -> None:

@@ -281,7 +281,7 @@ def test_a_store_of_an_older_release_stays_what_it_is(cli: Ask, stored: Path) ->
     """A backup that a newer release has read can still be restored with the older release."""
     with closing(sqlite3.connect(stored)) as older:
         indexes = ("dead_letters_size", "dead_letters_event", "slots_at", "slots_rule", "runs_rule", "runs_live")
-        for newer in ("TABLE inbox", "TABLE readers", *(f"INDEX {name}" for name in indexes)):
+        for newer in ("TABLE activity", "TABLE inbox", "TABLE readers", *(f"INDEX {name}" for name in indexes)):
             older.execute(f"DROP {newer}")
         older.execute("ALTER TABLE dead_letters DROP COLUMN size")
         older.execute("ALTER TABLE runs RENAME COLUMN created_at TO born_at")
