@@ -24,7 +24,7 @@ def main() -> None:
     pulled = args.workspace.resolve() / "pulled.csv"
     write_rows(pulled, rows)
     say(args.outputs, pulled=pulled, rows=len(rows))
-    print(f"{len(rows)} rows of {len(files)} files, {files[0].name} to {files[-1].name}; {args.new_rows} are new")
+    print(f"{len(rows):,} rows of {len(files)} files, {files[0].name} to {files[-1].name}; {args.new_rows} are new")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
     path = args.pulled.with_name("features.csv")
     write_rows(path, rows)
     say(args.outputs, features=path)
-    print(f"{len(rows)} rows with {', '.join(rows[0])}")
+    print(f"{len(rows):,} rows with {', '.join(rows[0])}")
 
 
 if __name__ == "__main__":
