@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _TERM = re.compile(r"([A-Za-z0-9_][\w-]*)(?:\.(\w+))?")
+_LONGEST = 100_000  # characters, with `true` and `false` in the place of up to a thousand tasks
 _PHASES = {"Errored": "Error"}
 
 
@@ -38,7 +39,7 @@ def flaw(condition: str) -> str:
             return f"{task}.{result}: a task ends as one of {', '.join(RESULTS)}"
     try:
         if condition:
-            holds(_TERM.sub("true", condition))
+            holds(_TERM.sub("true", condition), _LONGEST)
     except ExpressionError as error:
         return f"{error}; join tasks by &&, ||, ! and parentheses"
     return ""
@@ -50,7 +51,7 @@ def met(condition: str, ended: Mapping[str, Ended], tasks: Mapping[str, Mapping[
     def value(found: re.Match[str]) -> str:
         return "true" if _has(ended[found[1]], found[2] or "", tasks[found[1]]) else "false"
 
-    return not condition or holds(_TERM.sub(value, condition))
+    return not condition or holds(_TERM.sub(value, condition), _LONGEST)
 
 
 def _has(ended: Ended, result: str, task: Mapping[str, Any]) -> bool:

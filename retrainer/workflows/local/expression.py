@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrainer.workflows.local.expression_code import (
+    all_of,
+    any_of,
     choice,
     constant,
     element,
@@ -37,6 +39,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _SAME = {"or": "||", "and": "&&", "^": "**", "=~": "matches"}
+_SPELLINGS = {"&&": ("&&", "and"), "||": ("||", "or")}
 _BINDS = {
     "||": 10, "&&": 15, "==": 20, "!=": 20, "<": 20, ">": 20, "<=": 20, ">=": 20, "in": 20, "not": 20, "matches": 20,
     "!~": 20, "contains": 20, "startsWith": 20, "endsWith": 20, "..": 25, "+": 30, "-": 30, "*": 60, "/": 60, "%": 60,
@@ -63,18 +66,18 @@ class Expression:
             raise ExpressionError(str(error)) from error
 
 
-def parse(text: str, *, bare: bool = False) -> Expression:
+def parse(text: str, *, bare: bool = False, longest: int = LONGEST) -> Expression:
     """Return the expression. ``bare``: an unknown word is a text, as in `when`. Raise ExpressionError."""
-    if len(text) > LONGEST:
-        raise ExpressionError(f"is longer than {LONGEST} characters")
+    if len(text) > longest:
+        raise ExpressionError(f"is longer than {longest} characters")
     parser = _Parser(list(_tokens(text)), bare=bare)
     code = parser.whole()
     return Expression(code, frozenset(parser.names))
 
 
-def holds(condition: str) -> bool:
+def holds(condition: str, longest: int = LONGEST) -> bool:
     """Return whether a `when` holds, after its tags were replaced. Raise ExpressionError."""
-    value = parse(condition, bare=True).value({})
+    value = parse(condition, bare=True, longest=longest).value({})
     if not isinstance(value, bool):
         raise ExpressionError(f"is {value!r}, and must be true or false")
     return value
@@ -152,6 +155,9 @@ class _Parser:
             if binds < least:
                 break
             self.at += 1
+            if sign in _SPELLINGS:
+                left = self._joined(sign, left, binds + 1)
+                continue
             is_negated = sign == "not"
             if is_negated:
                 self._need("in")
@@ -159,6 +165,13 @@ class _Parser:
             code = operation(sign, left, self._binary(binds if sign == "**" else binds + 1))
             left = negated(code) if is_negated else code
         return left
+
+    def _joined(self, sign: str, first: Code, binds: int) -> Code:
+        """Return the rest of `a && b && …` as one code, however long it is."""
+        parts = [first, self._binary(binds)]
+        while self._take(*_SPELLINGS[sign]):
+            parts.append(self._binary(binds))
+        return all_of(parts) if sign == "&&" else any_of(parts)
 
     def _unary(self) -> Code:
         if self._take("!", "not"):

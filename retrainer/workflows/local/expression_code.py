@@ -30,6 +30,14 @@ def negated(code: Code) -> Code:
     return lambda env: not _truth(code(env))
 
 
+def all_of(codes: list[Code]) -> Code:
+    return lambda env: all(_truth(code(env)) for code in codes)
+
+
+def any_of(codes: list[Code]) -> Code:
+    return lambda env: any(_truth(code(env)) for code in codes)
+
+
 def choice(condition: Code, chosen: Code, other: Code) -> Code:
     return lambda env: chosen(env) if _truth(condition(env)) else other(env)
 
@@ -53,10 +61,6 @@ def _truth(value: Value) -> bool:
 
 
 def operation(sign: str, left: Code, right: Code) -> Code:
-    if sign == "&&":
-        return lambda env: _truth(left(env)) and _truth(right(env))
-    if sign == "||":
-        return lambda env: _truth(left(env)) or _truth(right(env))
     if sign == "??":
         return lambda env: right(env) if (value := left(env)) is None else value
     function = _OPERATIONS[sign]
