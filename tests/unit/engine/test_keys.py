@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +25,7 @@ def keyed(at_least: int = 99, max_keys: int = 2, **more: Any) -> dict[str, Any]:
 
 def forget(bench: DrivenEngine) -> None:
     """Run the daemon's task of every minute."""
-    pruner = Pruner(Store(), time.monotonic)
+    pruner = Pruner(Store(), lambda: 0.0)
     while bench.act(lambda tx: pruner.prune(tx, 0)):
         pass
 
@@ -136,7 +135,7 @@ def test_what_comes_for_an_idle_key_in_the_very_transaction_that_would_forget_it
     bench.deliver(came("a", "a"))
     end(bench)
     bench.clock.time += 11 * DAY
-    pruner = Pruner(Store(), time.monotonic)
+    pruner = Pruner(Store(), lambda: 0.0)
     bench.act(lambda tx: (_take(tx, came("a")), pruner.prune(tx, 0)))
     bench.restart()
     assert state(bench, key="a").window.events == 1
@@ -150,7 +149,7 @@ def test_room_that_was_made_is_there_at_once(make: Make) -> None:
     bench.deliver(came("a", "b"))
     end(bench)
     bench.clock.time += 11 * DAY
-    pruner = Pruner(Store(), time.monotonic)
+    pruner = Pruner(Store(), lambda: 0.0)
     outcomes = bench.act(lambda tx: (pruner.prune(tx, 0), _take(tx, came("c", "a", "d")))[1])
     assert outcomes == ["matched", "matched", "dead_lettered"]
     assert keys(bench) == ["a", "c"]
