@@ -72,7 +72,8 @@ class KnownSession:
 def _unknown(bearer: str, *, ended: bool) -> RefusedToken:
     if ended:
         return RefusedToken(401, "the session has ended, or its token was rotated: sign in again", reason="none")
-    words = "send the token in http.token, or one of http.tokens, as `Authorization: Bearer …`"
+    wrong = "the token is unknown" if bearer else "no bearer token was sent"
+    words = f"{wrong}: send that of http.token, or one of http.tokens, in the header Authorization"
     return RefusedToken(401, words, reason="unknown" if bearer else "none")
 
 

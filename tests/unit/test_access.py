@@ -86,6 +86,12 @@ def test_a_refusal_says_what_is_missing(daemon: TeamsDaemon) -> None:
     )
 
 
+@pytest.mark.parametrize(("team", "wrong"), [("", "no bearer token was sent"), ("nobody", "the token is unknown")])
+def test_a_refusal_says_whether_a_token_came(daemon: TeamsDaemon, team: str, wrong: str) -> None:
+    detail = daemon.ask(team, "GET", f"{API}/rules").json()["detail"]
+    assert detail == f"{wrong}: send that of http.token, or one of http.tokens, in the header Authorization"
+
+
 def test_reload_needs_the_verb_too(daemon: TeamsDaemon) -> None:
     statuses = [daemon.ask(team, "POST", "/-/reload").status_code for team in ("fraud", "ci", "platform", "all")]
     assert statuses == [403, 403, 200, 200]
