@@ -124,7 +124,9 @@ def test_a_request_in_the_packet_of_the_handshake_is_answered(serve: Any, issuer
         wire.sendall(to_server.read())  # with the last message of the handshake
         answer = b""
         while not answer.endswith(b"early"):
-            to_client.write(wire.recv(65536))
+            received = wire.recv(65536)
+            assert received, "closed without an answer"
+            to_client.write(received)
             with contextlib.suppress(ssl.SSLWantReadError):
                 answer += client.read(65536)
 
