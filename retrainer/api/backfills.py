@@ -1,5 +1,6 @@
 """Backfills: runs for past slots of a rule's schedules, on request."""
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -7,13 +8,34 @@ from pydantic import ConfigDict, Field
 
 from retrainer.api.acting import Acts
 from retrainer.api.description import problems
-from retrainer.api.parameters import Context, IdempotencyKey, KeyOfRule, RuleName, Text, refusals
+from retrainer.api.parameters import (
+    DAY,
+    MOMENT,
+    Context,
+    IdempotencyKey,
+    KeyOfRule,
+    RuleName,
+    Text,
+    readable,
+    refusals,
+    shapes,
+)
 from retrainer.api.views import PRINTABLE, Id, KeyText, Moment, ParameterValues, Phase, RequestBody, View
 from retrainer.engine.commands import long_commands
 from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
+from retrainer.rules.backfill import moment_in
 
 router = APIRouter(prefix="/rules", tags=["rules"])
+
+
+_FAR = 100 * 365 * 86400.0
+"""A time, for reading durations before it: none is longer."""
+_DAYS = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
+_LOCAL = {"type": "string", "pattern": f"^(19[7-9][0-9]|2[01][0-9]{{2}})-({_DAYS})T([01][0-9]|2[0-3]):[0-5][0-9]$"}
+SlotTime = Annotated[
+    str, Field(max_length=64), readable(partial(moment_in, zone="UTC", now=_FAR)), shapes(MOMENT, DAY, _LOCAL)
+]
 
 
 class BackfillRequest(RequestBody):
@@ -21,9 +43,9 @@ class BackfillRequest(RequestBody):
         json_schema_extra={"examples": [{"from": "2026-11-01", "to": "2026-11-08", "key": "de", "dry_run": True}]}
     )
 
-    from_: Annotated[str, Field(alias="from", max_length=64)]
+    from_: Annotated[SlotTime, Field(alias="from")]
     """Slots from here on: a date or a time in the schedule's zone, RFC 3339, or a duration before now."""
-    to: Annotated[str | None, Field(max_length=64)] = None
+    to: SlotTime | None = None
     """Slots before this time; now if not given. At most 1,000 slots may lie between."""
     trigger: Annotated[str | None, Field(max_length=63)] = None
     """Only slots of this schedule; of all schedules of the rule if not given."""

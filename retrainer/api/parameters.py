@@ -1,7 +1,7 @@
 """Shared by all endpoints: the context, parameters of lists, and the mapping of errors to responses."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -58,10 +58,30 @@ def _within_reach(moment: datetime) -> datetime:
 
 
 _Rfc3339 = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_dated)]
+_DURATION = {"type": "string", "pattern": "^([0-9]{1,4}(ms|s|m|h|d)|[0-9]{1,3}w){1,3}$"}
+MOMENT = {"type": "string", "format": "date-time", "pattern": _YEARS}
+DAY = {"type": "string", "format": "date", "pattern": _YEARS}
+
+
+def readable(read: Callable[[str], object]) -> AfterValidator:
+    """Return the check that a text is read without ValueError. It stays a text: what it means depends on now."""
+
+    def check(text: str) -> str:
+        read(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def shapes(*of_times: dict[str, str]) -> WithJsonSchema:
+    """Return the description of a time in one of the shapes, or as a duration before now."""
+    return WithJsonSchema({"anyOf": [*of_times, _DURATION], "examples": ["2026-11-24T08:00:00Z", "7d"]})
+
+
 Instant = Annotated[
     _Rfc3339,
     AfterValidator(_within_reach),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _YEARS}),
+    WithJsonSchema(MOMENT),
 ]
 Since = Annotated[_Rfc3339 | None, Query(description="At this time or later")]
 Until = Annotated[_Rfc3339 | None, Query(description="Before this time")]

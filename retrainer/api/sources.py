@@ -8,9 +8,10 @@ from pydantic import ConfigDict, Field
 
 from retrainer.api.acting import Acts
 from retrainer.api.description import problems
-from retrainer.api.parameters import Context, Cursor, Limit, Period, refusals
+from retrainer.api.parameters import MOMENT, Context, Cursor, Limit, Period, readable, refusals, shapes
 from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Json, Moment, Page, RequestBody, View, WholeNumber, words
+from retrainer.sources.replay import moment_of
 from retrainer.store.pages import PageRequest
 
 router = APIRouter(prefix="/sources", tags=["sources"])
@@ -99,6 +100,9 @@ class Replay(View):
     """Why it failed."""
 
 
+ReplayTime = Annotated[str, Field(max_length=64), readable(partial(moment_of, now=0.0)), shapes(MOMENT)]
+
+
 class ResetRequest(RequestBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{"partition": "orders/3", "to": "latest"}]})
 
@@ -111,9 +115,9 @@ class ResetRequest(RequestBody):
 class ReplayRequest(RequestBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{"from": "7d", "rules": ["churn"], "dry_run": True}]})
 
-    from_: Annotated[str, Field(alias="from", max_length=64)]
+    from_: Annotated[ReplayTime, Field(alias="from")]
     """RFC 3339 with a zone, or a duration before now, such as `7d`."""
-    to: Annotated[str, Field(max_length=64)] | None = None
+    to: ReplayTime | None = None
     """The same; now if not given."""
     rules: Annotated[list[str], Field(max_length=10_000)] = []
     """Rules to replay for; all rules of the source if not given."""

@@ -14,7 +14,7 @@ from retrainer.util.timefmt import rfc3339
 T = TypeVar("T")
 ULID = "^[0-9A-HJKMNP-TV-Z]{26}$"
 PRINTABLE = r"^[^\x00]*$"
-"""PostgreSQL cannot store, or compare with, text that contains NUL."""
+"""PostgreSQL stores no NUL: in its place the store has another character, so that a text with NUL is never found."""
 MOST = 2**53 - 1
 """The largest integer of requests: larger ones are not exact in JSON as JavaScript and many tools read it."""
 

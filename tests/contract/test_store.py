@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert, select
+from ulid import ULID
 
 from retrainer.engine.commands import requests
 from retrainer.engine.commands.activity import row_of
 from retrainer.engine.core.notifications import ActRecorded
-from retrainer.store import event_statements, statements
+from retrainer.store import event_statements, queries, statements
 from retrainer.store import tables as t
 from retrainer.store.activity import ActivityQuery, activity
 from retrainer.store.base import StoreBusyError, StoreError
-from retrainer.store.pages import FIRST_PAGE, PageRequest
+from retrainer.store.pages import FIRST_PAGE, Page, PageRequest
 from retrainer.store.scope import Scope
 from retrainer.store.sqlite import SqliteStore
+from tests.unit.api import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,6 +166,47 @@ def test_activity_is_listed_by_rule_caller_time_and_namespace(reopen: Callable[[
     assert found(scope=fraud, reader="fraud") == [3, 0]
     assert found(scope=fraud, reader="by-0") == [3, 2, 0], "also what the reader did"
     assert store.read(lambda conn: conn.execute(select(t.activity.c.count)).scalars().all()).count(7) == 1
+
+
+PERIODS: list[Any] = [
+    pytest.param(partial(queries.events, rule="churn"), "seq", id="events"),
+    pytest.param(partial(queries.runs, rule="churn"), "attempt", id="runs"),
+    pytest.param(partial(queries.decisions, rule="churn", key="de"), "id", id="decisions of a key"),
+    pytest.param(partial(queries.decisions, decision="hold"), "id", id="decisions"),
+    pytest.param(queries.dead_letters, "id", id="dead letters"),
+    pytest.param(partial(queries.slots, rule="churn"), "count", id="slots"),
+    pytest.param(partial(queries.states, rule="churn"), "id", id="keys"),
+]
+
+
+@pytest.mark.parametrize(("ask", "field"), PERIODS)
+def test_a_period_of_a_list_is_the_same_on_every_store(
+    reopen: Callable[[], Store], ask: Callable[..., Page], field: str
+) -> None:
+    store = reopen()
+    moments = {n: ledger.NOW + 100 * n for n in range(1, 7)}
+    ids = {n: str(ULID.from_timestamp(at)) for n, at in moments.items()}
+    tables: dict[Any, list[dict[str, Any]]] = {
+        t.events: [ledger.event(n, at=at) for n, at in moments.items()],
+        t.runs: [ledger.run(n, id=ids[n], attempt=n, created_at=at) for n, at in moments.items()],
+        t.decisions: [ledger.decision(n, first_at=at, last_at=at + 50) for n, at in moments.items()],
+        t.dead_letters: [ledger.dead_letter(n, at=at) for n, at in moments.items()],
+        t.slots: [ledger.slot(n, slot=at, count=n) for n, at in moments.items()],
+        t.states: [ledger.state(n, f"k{n}", touched_at=at) for n, at in moments.items()],
+    }
+    with store.write() as conn:
+        for table, rows in tables.items():
+            conn.execute(insert(table), [ledger.encoded(row) for row in rows])
+
+    def found(first: int | None, end: int | None) -> set[int]:
+        page = PageRequest(since=moments[first] if first else None, until=moments[end] if end else None)
+        return {row[field] for row in store.read(lambda conn: ask(conn, page=page)).items}
+
+    assert found(None, None) == {1, 2, 3, 4, 5, 6}
+    assert found(3, 5) == {3, 4}
+    assert found(5, None) == {5, 6}
+    assert found(None, 2) == {1}
+    assert found(4, 4) == set()
 
 
 def test_what_is_due_at_one_moment_comes_in_the_same_order_on_every_store(reopen: Callable[[], Store]) -> None:

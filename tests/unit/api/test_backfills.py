@@ -41,6 +41,7 @@ def test_a_dry_run_asks_for_nothing(client: httpx.Client, daemon: Daemon) -> Non
 
 REFUSED = [
     pytest.param({"to": "2025-11-24"}, 422, "body.from", id="without a beginning"),
+    pytest.param({**WANTED, "from": "yesterday"}, 422, "'yesterday' is not a time: write a date", id="no time"),
     pytest.param({**WANTED, "trigger": "weekly"}, 409, "has no schedule 'weekly'", id="no such schedule"),
     pytest.param({**WANTED, "force": True}, 422, "body.force", id="an unknown field"),
 ]
