@@ -27,15 +27,13 @@ class FileView:
     """``root``: an own folder that becomes `/`. ``folders``: path of the step to folder of this machine.
 
     ``files``: further paths that are the step's own; what this machine has there is not seen. ``opened``:
-    folders of this machine whose content is seen in an own folder. ``shown``: paths of this
-    machine below one of those that are seen all the same. ``workdir``: the working directory, as the step sees it.
+    folders of this machine whose content is seen in an own folder. ``workdir``: the working directory.
     """
 
     root: Path
     folders: Mapping[str, Path]
     files: frozenset[str]
     opened: frozenset[str]
-    shown: frozenset[str]
     workdir: str
 
 
@@ -48,7 +46,7 @@ def available() -> bool:
         if child == 0:
             done = False
             with suppress(BaseException):
-                enter(FileView(Path(root), {}, frozenset(), frozenset(), frozenset(), "/"))
+                enter(FileView(Path(root), {}, frozenset(), frozenset(), "/"))
                 done = True
             os._exit(0 if done else 1)
         return os.waitpid(child, 0)[1] == 0
@@ -69,8 +67,6 @@ def enter(view: FileView) -> None:
             _open_up(root, folder, own.union(parents))
     for path in sorted(view.folders, key=len):
         _show(str(view.folders[path]), root + path)
-    for path in sorted(view.shown, key=len):
-        _show(path, root + path)
     os.chdir(root)
     _call("pivot_root", b".", b".")
     _call("umount2", b".", _DETACH)

@@ -22,52 +22,42 @@ _MACHINE = ("/proc", "/sys", "/dev")
 class Places:
     """``folders``: the step's `/tmp` and volumes, each with its folder here. ``files``: paths of artifacts and outputs.
 
-    ``root``: the folder here for all other paths of the step's own. ``mounted``: the step sees all of that where its
-    template says; if not, its texts are changed instead.
+    ``root``: the folder here for all other paths of the step's own. ``mounted``: those that the step sees where its
+    template says; of the others the texts of the template are changed instead.
     """
 
     root: Path
     folders: Mapping[str, Path]
     files: frozenset[str]
-    mounted: bool
+    mounted: frozenset[str]
 
     def on_disk(self, path: str) -> Path:
         """Return where a path of the step is here. It may contain `..`, which is not resolved."""
-        for folder in self._longest_first:
-            if within(path, folder):
-                return self.folders[folder] / path[len(folder) :].lstrip("/")
-        return self.root / path.lstrip("/")
+        folder = next((one for one in self._longest_first if one in self.folders and within(path, one)), None)
+        if folder is None:
+            return self.root / path.lstrip("/")
+        return self.folders[folder] / path[len(folder) :].lstrip("/")
 
-    def top(self, path: str) -> str:
-        """Return what has to be shown for a path of this machine to be seen; empty if it is seen, or is not to be.
-
-        Below an own folder of the step that is all right below it: a shown path cannot be removed.
-        """
-        for folder in self._longest_first:
-            if within(path, folder):
-                rest = path[len(folder) :].strip("/").partition("/")[0]
-                return f"{folder}/{rest}" if rest else ""
-        return path if any(within(path, file) for file in self.files) else ""
+    def is_mounted(self, path: str) -> bool:
+        """Return whether the step sees one of its paths where its template says."""
+        return next((one in self.mounted for one in self._longest_first if within(path, one)), bool(self.mounted))
 
     def as_seen(self, path: str) -> str:
         """Return the path by which the step reaches one of its paths."""
-        return path if self.mounted else str(self.on_disk(path))
+        return path if self.is_mounted(path) else str(self.on_disk(path))
 
     def text(self, text: str) -> str:
         """Return a text of the template with its own paths as the step reaches them."""
-        if self.mounted:
-            return text
-        return self._own.sub(lambda found: str(self.on_disk(found[0])), text)
+        return self._own.sub(lambda found: self.as_seen(found[0]), text)
 
     @cached_property
     def _longest_first(self) -> list[str]:
-        return sorted(self.folders, key=len, reverse=True)
+        return sorted({*self.folders, *self.files}, key=len, reverse=True)
 
     @cached_property
     def _own(self) -> re.Pattern[str]:
         # At the beginning of a path, whole: `/tmp` is neither in `/var/tmp` nor in `/tmpfile`.
-        names = sorted({*self.folders, *self.files}, key=len, reverse=True)
-        return re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, names))})(?![\w.-])")
+        return re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, self._longest_first))})(?![\w.-])")
 
 
 def within(path: str, folder: str) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TMP = "/tmp"  # noqa: S108 - the step's own
 _HERE = re.compile(rf"{_TMP}/[^\s'\"`;|&<>(){{}}\[\],]+")
 MOST_SHOWN = 100
-"""Paths of this machine in the values of a step that stay visible to it."""
+"""Paths in the values of a step of which it is looked up whether this machine has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,10 @@ class StepFiles:
         own = folders(pod, machine.shared_volumes, machine.run)
         outer = {_TMP: pod.folder / "tmp"} | own
         files = frozenset(path for path in self._paths() if not any(within(path, one) for one in outer))
-        if not machine.mounts:
-            files = frozenset(map(_first_missing, files))
-        self._places = Places(pod.folder / "root", outer, files, machine.mounts)
+        seen = set(self._still_seen())
+        mounted = frozenset(own for own in (*outer, *files) if machine.mounts and not any(within(x, own) for x in seen))
+        files = frozenset(path if path in mounted else _first_missing(path) for path in files)
+        self._places = Places(pod.folder / "root", outer, files, mounted)
         self._values = {**pod.values, **self._own_tags()}
 
     def text(self, text: object) -> str:
@@ -70,9 +71,8 @@ class StepFiles:
         """Make the step's own folders, and put its input artifacts there. Raise OSError or ValueError."""
         for folder in (self._places.root, *self._places.folders.values()):
             folder.mkdir(parents=True, exist_ok=True)
-        if not self._machine.mounts:
-            for path in self._places.files:
-                self._places.on_disk(path).parent.mkdir(parents=True, exist_ok=True)
+        for path in self._places.files - self._places.mounted:
+            self._places.on_disk(path).parent.mkdir(parents=True, exist_ok=True)
         for item in self._inputs:
             passed = self._pod.artifacts.get(item["name"], item)
             artifact = passed if isinstance(passed, Artifact) else given(passed, {}, self._pod.values)
@@ -89,18 +89,24 @@ class StepFiles:
 
     def view(self, workdir: str) -> FileView | None:
         """Return the file system that the step is to see; None if its texts were changed instead."""
-        if not self._machine.mounts:
+        places = self._places
+        if not places.mounted:
             return None
-        programs = (sys.prefix, sys.base_prefix, *os.get_exec_path(), os.environ.get("HOME", ""))
-        here = {self._machine.workdir, str(self._machine.run), *programs, *self._named()}
-        tops = (self._places.top(path) for path in here)
-        shown = frozenset(path for path in tops if path and os.path.lexists(path))
+        mounted = {path: folder for path, folder in places.folders.items() if path in places.mounted}
         opened = frozenset(path for path in map(self._path, self._outputs) if self._is_shared(path))
-        return FileView(self._places.root, self._places.folders, self._places.files - opened, opened, shown, workdir)
+        return FileView(places.root, mounted, (places.files & places.mounted) - opened, opened, workdir)
 
     def _is_shared(self, path: str) -> bool:
         """Return whether an output is a folder that this machine has, too: what it has there is seen, but not kept."""
-        return self._machine.mounts and path in self._places.files and os.path.isdir(path)  # noqa: PTH112
+        return path in self._places.files & self._places.mounted and os.path.isdir(path)  # noqa: PTH112
+
+    def _still_seen(self) -> Iterator[str]:
+        """Yield paths of this machine that the step has to see: nothing of its own may be mounted over them."""
+        yield from (self._machine.workdir, str(self._machine.run), sys.prefix, sys.base_prefix, *os.get_exec_path())
+        yield os.environ.get("HOME", "")
+        for path in self._named():
+            if os.path.exists(path):  # noqa: PTH110 - a text like the others
+                yield path
 
     def collect(self) -> Outputs:
         """Return what a step left when it succeeded. Raise BadOutputError that names the invalid part."""
@@ -139,7 +145,7 @@ class StepFiles:
 
     def _found(self, path: str) -> Path:
         """Return where a path of the step is, without links. Raise BadOutputError if it is none of the step's own."""
-        if self._machine.mounts:
+        if self._places.is_mounted(path):
             seen = followed(self._places, path)
             place = self._places.on_disk(seen)
             out = seen != path and not os.path.lexists(place) and os.path.lexists(seen)

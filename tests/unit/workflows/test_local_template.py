@@ -304,8 +304,8 @@ def test_fields_of_pods_have_no_effect_and_are_named() -> None:
 )
 def test_own_paths_are_replaced_where_they_cannot_be_mounted(text: str, expected: str) -> None:
     folders = {"/tmp": Path("/run/tmp"), "/mnt/v": Path("/run/v")}
-    assert Places(Path("/run/root"), folders, frozenset({"/out/a"}), mounted=False).text(text) == expected
-    assert Places(Path("/run/root"), folders, frozenset({"/out/a"}), mounted=True).text(text) == text
+    assert Places(Path("/run/root"), folders, frozenset({"/out/a"}), frozenset()).text(text) == expected
+    assert Places(Path("/run/root"), folders, frozenset({"/out/a"}), frozenset({*folders, "/out/a"})).text(text) == text
 
 
 def test_a_value_is_never_expanded_again() -> None:
