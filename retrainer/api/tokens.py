@@ -38,7 +38,7 @@ class Caller:
     @property
     def proven(self) -> bool:
         """Whether a token was checked."""
-        return self.name != ANONYMOUS
+        return self.name not in (ANONYMOUS, "")
 
     def with_user(self, user: str) -> str:
         """Return the name with the user that the request names, which nobody has checked."""
