@@ -76,7 +76,7 @@ class Tags:
         left = (f"{node}.{word}" for node, words in self.nodes.items() for word in sorted(words or ()))
         nodes = list(islice(left, MOST_COMPARED))
         everything = [*nodes, *sorted(self.exact, key=_rank)]
-        similar = get_close_matches(cut(tag), everything, n=1)
+        similar = get_close_matches(cut(tag), everything, n=1, cutoff=0.75)
         shown = [*islice((one for one in nodes if "parameters." in one), MOST_NAMED), *everything[len(nodes) :]]
         found = list(dict.fromkeys([*similar, *shown]))
         return f"it could fill {some(found)}" if found else "write the value itself"
