@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
     from retrainer.workflows.local.node import Outputs
 
-needs_mounts = pytest.mark.skipif(not file_view.available(), reason="this system allows no mounts")
+FORKS = "ignore:This process .* is multi-threaded:DeprecationWarning"  # of Python 3.12; runners have one thread
+pytestmark = pytest.mark.filterwarnings(FORKS)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    CAN_MOUNT = file_view.available()
+needs_mounts = pytest.mark.skipif(not CAN_MOUNT, reason="this system allows no mounts")
 MODES = [pytest.param(True, id="mounted", marks=needs_mounts), pytest.param(False, id="replaced")]
 
 
