@@ -89,13 +89,13 @@ def exported(root: Path, scratch: Path, out: Path, repository: str) -> Build:
     checks.git(root, "archive", "-o", str(packed), "HEAD")
     with tarfile.open(packed) as archive:
         archive.extractall(source, filter="tar")
-    epoch = int(checks.git(root, "log", "-1", "--format=%ct"))
-    return Build(source, out, scratch, versions.read(root), epoch, repository)
+    commit, epoch = checks.git(root, "log", "-1", "--format=%H %ct").split()
+    return Build(source, out, scratch, versions.read(root), commit, int(epoch), repository)
 
 
 def describe(root: Path, build: Build, given: argparse.Namespace) -> None:
     """Write provenance, notes and sums."""
-    version, out, commit = build.version, build.out, checks.git(root, "rev-parse", "HEAD")
+    version, out, commit = build.version, build.out, build.commit
     parameters = {
         "version": version,
         "repository": build.repository,

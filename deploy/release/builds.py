@@ -24,6 +24,7 @@ class Build:
     out: Path
     scratch: Path
     version: str
+    commit: str
     epoch: int
     """The time of the commit in seconds since 1970; all that is built has it."""
     repository: str
@@ -81,8 +82,9 @@ class Build:
     def image(self, platforms: str) -> None:
         """Build the image of all platforms as one OCI archive, with a list of contents of each."""
         made = self.scratch / "image"
-        given = {"REPOSITORY": self.repository, "CONTEXT": str(self.source), "PLATFORMS": platforms, "OUT": str(made)}
-        self.run(self.source / "deploy/image/build", **given)
+        where = {"CONTEXT": str(self.source), "OUT": str(made)}
+        what = {"PLATFORMS": platforms, "REPOSITORY": self.repository, "REVISION": self.commit}
+        self.run(self.source / "deploy/image/build", **where, **what)
         shutil.move(made / "retrainer-image.tar", self.out / f"retrainer-{self.version}-image.tar")
         for path in made.glob("*.cdx.json"):
             kind = path.name.removeprefix("retrainer").removesuffix(".cdx.json")
