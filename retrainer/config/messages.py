@@ -33,6 +33,8 @@ _FEW = 2
 _SAMPLES = {"cron": '"30 2 * * *"', "engine": "{type: argo, namespaces: [ml]}", "max_age": "14d", "period": "6h"}
 _SUCH_AS = {"a whole number": ", such as 100", "a number": ", such as 0.2"}
 _PATTERNS = {
+    r"^https?://[^\s?#]+$": "write such as http://host.example.org:8080",
+    r"^https?://[^\s?#@]+$": "write such as http://collector:4318",
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "use lower-case letters, digits and `-`, with a letter or digit at both ends",
     r"^[A-Za-z_][A-Za-z0-9_-]*$": "begin with a letter, then letters, digits, `_` and `-`",
     r"^/hooks/[A-Za-z0-9._~/-]+$": "begin with /hooks/, then letters, digits and . _ ~ / -",
