@@ -48,6 +48,9 @@ class BackupPlace(Protocol):
     def address(self, name: str) -> str:
         """Return what names this backup, for this and other programs."""
 
+    def check(self) -> None:
+        """Raise StoreError before a copy is made for nothing: there is no such folder or bucket, or it is not ours."""
+
     def put(self, name: str, content: BackupContent) -> None:
         """Write a backup. It appears when it is complete and durable. An existing one is not overwritten."""
 
@@ -68,6 +71,10 @@ class BackupFolder:
 
     def address(self, name: str) -> str:
         return str(self.path / name)
+
+    def check(self) -> None:
+        if not self.path.is_dir():
+            raise StoreError(f"{self.path}: there is no folder of this name; create it, or name another")
 
     def put(self, name: str, content: BackupContent) -> None:
         with self._reported(name), new_file(self.path / name) as draft, draft.open("wb") as file:
@@ -113,6 +120,10 @@ class BackupBucket:
 
     def address(self, name: str) -> str:
         return f"{S3}{self.bucket}/{self.prefix}{name}"
+
+    def check(self) -> None:
+        with self._reported(""):
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
 
     def put(self, name: str, content: BackupContent) -> None:
         """Upload with a SHA-256 of each part, which the server compares. The one of the whole is in the metadata."""

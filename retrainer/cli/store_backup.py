@@ -125,6 +125,7 @@ def backup(
         where, name = place_of(target, BucketOptions(endpoint_url, sse, kms_key))
         if name and (keep or keep_for is not None):
             raise click.UsageError(f"{target} names a file, and --keep and --keep-for are for folders: {target}/")
+        where.check()
         wanted = BackupTarget(where, name, instance or "")
         if from_daemon:
             made = _of_daemon(session, wanted)

@@ -136,6 +136,7 @@ def test_a_backup_under_load_is_restored_after_the_store_was_destroyed(
         kubectl("-n", namespace, "apply", "-f", "-", given=job)
         assert "Complete" in ended(namespace, "retrainer-restore")
         assert made[-1] in kubectl("-n", namespace, "logs", "job/retrainer-restore")
+        kubectl("-n", namespace, "delete", "job", "retrainer-restore")
     release.connect()
     assert [run["id"] for run in release.runs("churn")] == [known["id"]]
     assert before <= pending(release) <= after

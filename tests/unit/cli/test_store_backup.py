@@ -194,7 +194,7 @@ def test_a_damaged_object_is_not_restored(cli: Ask, settings: Path, tmp_path: Pa
     assert "is damaged" in cli("store", "restore", made["path"], "--store", str(settings), code=1).stderr
     assert checksum(tmp_path / "store.db") == before
     assert "exists already" in cli("store", "backup", made["path"], "--store", str(settings), code=1).stderr
-    assert "does not exist" in cli("store", "backup", "s3://absent/", "--store", str(settings), code=1).stderr
+    assert "does not exist" in cli("store", "backup", "s3://absent/", "--from-daemon", code=1).stderr, "asked first"
     assert list(tmp_path.glob(".*")) == []
 
 
