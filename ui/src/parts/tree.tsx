@@ -18,6 +18,12 @@ export function Tree({ nodes }: { nodes: readonly Node[] }) {
   );
 }
 
+/** A node's state: a word with its shape, or a number as it is. */
+function Word({ state }: { state: string }) {
+  if (/^\d+$/.test(state)) return <span>{number(Number(state))}</span>;
+  return <State tone={TONES[state] ?? "idle"}>{state.replaceAll("_", " ")}</State>;
+}
+
 function Branch({ nodes }: { nodes: readonly Node[] }) {
   return (
     <ul>
@@ -27,9 +33,7 @@ function Branch({ nodes }: { nodes: readonly Node[] }) {
             <span class="what">
               <strong>{visible(node.name)}</strong> <span class="muted">{visible(node.detail)}</span>
             </span>
-            {node.state !== "" && (
-              <State tone={TONES[node.state] ?? "idle"}>{node.state.replaceAll("_", " ")}</State>
-            )}
+            {node.state !== "" && <Word state={node.state} />}
             {node.measure && <Measure measure={node.measure} />}
           </div>
           {node.children.length > 0 && <Branch nodes={node.children} />}

@@ -22,6 +22,7 @@ export function SignIn() {
     <form class="sign-in" onSubmit={(event) => void send(event)}>
       <h1>Sign in</h1>
       <p>This service asks for a token: one of <code>http.tokens</code> in its settings, or the one your platform team gave you.</p>
+      <input type="text" name="username" autocomplete="username" value={location.host} hidden readOnly />
       <label>
         Token
         <input type="password" autocomplete="current-password" required value={token} onInput={(event) => { setToken(event.currentTarget.value); }} />
