@@ -150,7 +150,8 @@ def list_events(
     if rule is not None and not sees.has_rule(rule):
         return page(Rows([]))
     asked = PageRequest(cursor, limit, *period)
-    found = api.read(queries.events, source=source, outcome=outcome, rule=rule, key=key, scope=sees, page=asked)
+    matched = None if rule is None else (rule, key)
+    found = api.read(queries.events, source=source, outcome=outcome, matched=matched, scope=sees, page=asked)
     return page(Rows(list(map(sees.event, found.items)), found.next))
 
 

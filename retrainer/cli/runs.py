@@ -40,7 +40,7 @@ def runs() -> None:
 def list_runs(session: Session, /, limit: int, **wanted: str | None) -> None:
     """List runs, the newest first.
 
-    Example: retrainer runs list --rule churn --phase FAILED --since 2026-11-24T08:00:00Z
+    Example: retrainer runs list --phase FAILED --since 2026-11-24T08:00:00Z
     """
     answer = session.client.list("runs", limit=limit, **wanted)
     headers = ("ID", "RULE", "KEY", "PHASE", "WHY", "CREATED", "TOOK", "WORKFLOW", "MESSAGE")

@@ -185,23 +185,22 @@ def events(
     *,
     source: str | None = None,
     outcome: str | None = None,
-    rule: str | None = None,
-    key: str | None = None,
+    matched: tuple[str, str | None] | None = None,
     scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
 ) -> Page:
-    """List accepted events, newest first; with ``rule`` (and ``key``) only those that matched it.
+    """List accepted events, newest first. ``matched``: only those that matched this rule, with this key if it is given.
 
     The cursor is a `seq`.
     """
     wanted = equal({_EVENTS.source: source, _EVENTS.outcome: outcome}) + among(_EVENTS.source, scope.sources)
-    if rule is not None:
-        wanted.append(_EVENTS.rules.contains(_pair(rule, key), autoescape=True))
+    if matched is not None:
+        wanted.append(_EVENTS.rules.contains(_pair(*matched), autoescape=True))
     received = between(_EVENTS.seq, *numbers(conn, _EVENTS.seq, _EVENTS.at, page))
     found = newest(conn, select(t.events), _EVENTS.seq, Filters(received, wanted), page)
-    if key is not None:
+    if matched is not None and matched[1] is not None:
         # LIKE ignores case, but keys are case-sensitive.
-        return Page([item for item in found.items if [rule, key] in item["rules"]], found.next)
+        return Page([item for item in found.items if list(matched) in item["rules"]], found.next)
     return found
 
 

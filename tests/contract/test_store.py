@@ -169,7 +169,7 @@ def test_activity_is_listed_by_rule_caller_time_and_namespace(reopen: Callable[[
 
 
 PERIODS: list[Any] = [
-    pytest.param(partial(queries.events, rule="churn"), "seq", id="events"),
+    pytest.param(partial(queries.events, matched=("churn", None)), "seq", id="events"),
     pytest.param(partial(queries.runs, rule="churn"), "attempt", id="runs"),
     pytest.param(partial(queries.decisions, rule="churn", key="de"), "id", id="decisions of a key"),
     pytest.param(partial(queries.decisions, decision="hold"), "id", id="decisions"),

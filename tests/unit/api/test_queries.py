@@ -86,11 +86,11 @@ def test_inputs_of_a_run_without_data(memory: Memory) -> None:
 
 EVENTS = [
     pytest.param({}, [9, 8, 7, 6, 5, 4, 3, 2, 1], id="all-newest-first"),
-    pytest.param({"rule": "churn"}, [8, 7, 6, 5, 4, 3, 2, 1], id="that-matched-a-rule"),
-    pytest.param({"rule": "churn", "key": "fr"}, [8], id="that-matched-a-key"),
-    pytest.param({"rule": "churn", "key": "FR"}, [], id="keys-differ-by-case"),
-    pytest.param({"rule": "churn", "key": "%"}, [], id="no-wildcards"),
-    pytest.param({"rule": "chur"}, [], id="no-prefixes"),
+    pytest.param({"matched": ("churn", None)}, [8, 7, 6, 5, 4, 3, 2, 1], id="that-matched-a-rule"),
+    pytest.param({"matched": ("churn", "fr")}, [8], id="that-matched-a-key"),
+    pytest.param({"matched": ("churn", "FR")}, [], id="keys-differ-by-case"),
+    pytest.param({"matched": ("churn", "%")}, [], id="no-wildcards"),
+    pytest.param({"matched": ("chur", None)}, [], id="no-prefixes"),
     pytest.param({"outcome": "filtered"}, [9], id="by-outcome"),
     pytest.param({"source": "push"}, [], id="by-source"),
 ]
@@ -102,7 +102,7 @@ EVENTS = [
 def test_events(
     memory: Memory,
     monkeypatch: pytest.MonkeyPatch,
-    wanted: dict[str, str],
+    wanted: dict[str, Any],
     expected: list[int],
     limit: int,
     scan: int,
