@@ -28,7 +28,7 @@ class SessionView(View):
     """Name of the daemon."""
 
 
-@router.get("", response_model=SessionView)
+@router.get("", response_model=SessionView, openapi_extra={"security": [{}]})  # a token is possible, not needed
 async def show_session(api: Context, request: Request) -> Any:
     """Who sends the request, by token or by cookie, and what this caller may do."""
     caller = caller_of(request)
