@@ -10,6 +10,7 @@ from retrainer.engine.commands import operator_commands
 from retrainer.event import Event
 from retrainer.rules.window import FULL
 from retrainer.store import queries
+from retrainer.store.pages import PageRequest
 from tests.unit.engine.kit import DAY, START, SUBMIT, Make, data, end, event, observed, start, state, windows
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def listed(bench: DrivenEngine, run: str, page: int = 100) -> list[str]:
     ids: list[str] = []
     after: int | None = 0
     while after is not None:
-        found = bench.store.read(lambda conn, a=after: queries.run_inputs(conn, run, a, page))
+        found = bench.store.read(lambda conn, a=after: queries.run_inputs(conn, run, PageRequest(a, page)))
         assert len(found.items) <= page
         ids += [item["id"] for item in found.items]
         after = found.next
