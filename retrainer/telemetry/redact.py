@@ -29,7 +29,7 @@ _TELLING_TEXT: Final = (
         re.compile(rf"([?&][^=&\s\"']*(?:{_WORDS}|signature|sig|key)[^=&\s\"']*=)[^&\s\"']+", re.IGNORECASE),
         rf"\1{MASK}",
     ),
-    (re.compile(r"\b(?:bearer|basic)\s+[^\s\"',;]+", re.IGNORECASE), MASK),
+    (re.compile(r"\b(?:bearer|basic)\s+(?!…)[^\s\"',;]+", re.IGNORECASE), MASK),
     (re.compile(rf"((?:{_WORDS})\w*['\"]?\s*[:=]\s*)['\"]?[^\s'\",;]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(rf"(--?[\w-]*(?:{_WORDS})[\w-]*\s+)['\"]?[^\s'\",;]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), MASK),

@@ -36,7 +36,8 @@ _TELLING_KEY = re.compile(r"authorization|cookie|passw(or)?d|secret|token|api[-_
 _TELLING_TEXT = (
     (
         re.compile(
-            r"\b((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:(?:bearer|basic)\s+)?)[^\s'\",;]+", re.IGNORECASE
+            r"\b((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:(?:bearer|basic)\s+)?)(?!(?:(?:bearer|basic)\s+)?…)[^\s'\",;]+",
+            re.IGNORECASE,
         ),
         rf"\1{MASK}",
     ),

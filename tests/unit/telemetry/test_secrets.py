@@ -117,3 +117,8 @@ def test_what_troubles_a_source_is_shown_without_it(known: str) -> None:
     told = describe("p", config, troubled, None, 0.0)
     assert "CANARY" not in str(told)
     assert MASK in told["last_error"]
+
+
+def test_a_hint_how_to_send_a_token_stays_as_it_is() -> None:
+    hint = "send the token in http.token as `Authorization: Bearer …`, or as the password of Basic"
+    assert Secrets().mask(hint) == hint
