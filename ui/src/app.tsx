@@ -2,9 +2,13 @@ import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { useEffect } from "preact/hooks";
 
 import { Missing } from "./parts/basics";
+import { ActivityScreen } from "./screens/activity";
+import { EventsScreen } from "./screens/events";
 import { RulesScreen, RunsScreen } from "./screens/lists";
+import { NowScreen } from "./screens/now";
 import { RuleScreen } from "./screens/rule";
 import { RunScreen } from "./screens/run";
+import { SourcesScreen } from "./screens/sources";
 import { SignIn } from "./screens/sign-in";
 import { to } from "./state/address";
 import { onKeys } from "./state/keys";
@@ -14,8 +18,12 @@ import { theme, themes } from "./state/theme";
 import { zone } from "./state/zone";
 
 const SCREENS: readonly (readonly [string, string, string])[] = [
+  ["Now", "/", "g n"],
   ["Rules", "/rules", "g r"],
   ["Runs", "/runs", "g u"],
+  ["Events", "/events", "g e"],
+  ["Sources", "/sources", "g s"],
+  ["Activity", "/activity", "g a"],
 ];
 
 export function App() {
@@ -29,11 +37,24 @@ export function App() {
           <Route path={to("/runs/:run")} component={RunScreen} />
           <Route path={to("/runs")} component={RunsScreen} />
           <Route path={to("/rules")} component={RulesScreen} />
-          <Route default component={RulesScreen} />
+          <Route path={to("/events")} component={EventsScreen} />
+          <Route path={to("/sources")} component={SourcesScreen} />
+          <Route path={to("/activity")} component={ActivityScreen} />
+          <Route path={to("/")} component={NowScreen} />
+          <Route default component={NoScreen} />
         </Router>}
       </main>
     </LocationProvider>
   );
+}
+
+function NoScreen() {
+  return <p class="note wait">There is no such screen. <a href={to("/")}>What is going on now</a></p>;
+}
+
+/** Whether a path is a screen or below it; the first screen has nothing below it. */
+function isHere(path: string, screen: string): boolean {
+  return screen.endsWith("/") ? path === screen || `${path}/` === screen : path === screen || path.startsWith(`${screen}/`);
 }
 
 function Bar() {
@@ -45,7 +66,7 @@ function Bar() {
       <a class="brand" href={to("/")}>retrainer</a>
       <nav aria-label="Screens">
         {SCREENS.map(([title, address, keys]) => (
-          <a key={title} href={to(address)} title={keys} aria-current={path.startsWith(to(address)) ? "page" : undefined}>{title}</a>
+          <a key={title} href={to(address)} title={keys} aria-current={isHere(path, to(address)) ? "page" : undefined}>{title}</a>
         ))}
       </nav>
       <div class="tools">

@@ -1,9 +1,9 @@
 import type { Decision, Problem } from "../api/client";
 import { to } from "../state/address";
-import { many } from "../state/numbers";
 import { visible } from "../state/text";
 import { toneOfDecision } from "../state/tones";
 import { Missing, Moment, State } from "./basics";
+import { Table } from "./table";
 
 interface Props {
   decisions: readonly Decision[];
@@ -16,42 +16,34 @@ interface Props {
 export function Decisions({ decisions, at, problem, onAt }: Props) {
   if (decisions.length === 0 && problem !== undefined) return <Missing problem={problem} what="decisions" />;
   if (decisions.length === 0) return <p class="muted">Nothing has been decided yet, or the decisions were pruned.</p>;
-  const current = at === "" ? undefined : decisions.find((decision) => decision.first_at <= at);
   return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Since</th>
-            <th scope="col">Decision</th>
-            <th scope="col">Detail</th>
-            <th scope="col">Until</th>
-            <th scope="col" class="number">Inputs</th>
-          </tr>
-        </thead>
-        <tbody>
-          {decisions.map((decision) => (
-            <tr key={decision.id} aria-selected={decision === current}>
-              <td>
-                <button class="plain" onClick={() => { onAt(decision.first_at); }} aria-label={`Show ${decision.first_at}`}>
-                  <Moment at={decision.first_at} />
-                </button>
-              </td>
-              <td>
-                <State tone={toneOfDecision(decision.decision, decision.reason)}>
-                  {decision.decision} · {decision.reason.replaceAll("_", " ")}
-                </State>
-              </td>
-              <td class="wrap">
-                {visible(decision.detail)}{" "}
-                {decision.run && <a href={to(`/runs/${decision.run}`)}>run {decision.run.slice(-6)}</a>}
-              </td>
-              <td>{decision.until ? <Moment at={decision.until} /> : ""}</td>
-              <td class="number" title={many(decision.count, "input")}>{decision.count}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      rows={decisions}
+      id={(decision) => decision.id}
+      selected={at === "" ? undefined : decisions.find((decision) => decision.first_at <= at)}
+      columns={[
+        {
+          title: "Since",
+          cell: ({ first_at }) => (
+            <button class="plain" onClick={() => { onAt(first_at); }} aria-label={`Show ${first_at}`}>
+              <Moment at={first_at} />
+            </button>
+          ),
+        },
+        {
+          title: "Decision",
+          cell: ({ decision, reason }) => (
+            <State tone={toneOfDecision(decision, reason)}>{decision} · {reason.replaceAll("_", " ")}</State>
+          ),
+        },
+        {
+          title: "Detail",
+          kind: "wrap",
+          cell: ({ detail, run }) => <>{visible(detail)} {run && <a href={to(`/runs/${run}`)}>run {run.slice(-6)}</a>}</>,
+        },
+        { title: "Until", cell: ({ until }) => (until ? <Moment at={until} /> : "") },
+        { title: "Inputs", kind: "number", cell: ({ count }) => count },
+      ]}
+    />
   );
 }

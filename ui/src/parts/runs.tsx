@@ -4,46 +4,39 @@ import { visible } from "../state/text";
 import { span } from "../state/time";
 import { toneOfPhase } from "../state/tones";
 import { Missing, Moment, State } from "./basics";
+import { type Column, Table } from "./table";
+
+interface Props {
+  runs: readonly Run[] | undefined;
+  problem: Problem | undefined;
+  ruleShown?: boolean;
+  none?: string;
+}
+
+const RULE: Column<Run> = {
+  title: "Rule",
+  kind: "wrap",
+  cell: ({ rule, key }) => (
+    <>
+      <a href={to(`/rules/${rule}`, { key })}>{rule}</a> <span class="muted">{visible(key)}</span>
+    </>
+  ),
+};
+const COLUMNS: readonly Column<Run>[] = [
+  { title: "Run", cell: ({ id }) => <a class="mono" href={to(`/runs/${id}`)}>{id.slice(-6)}</a> },
+  RULE,
+  { title: "Phase", cell: ({ phase }) => <State tone={toneOfPhase(phase)}>{phase}</State> },
+  { title: "Created", cell: ({ created_at }) => <Moment at={created_at} /> },
+  { title: "Took", kind: "number", cell: took },
+  { title: "Reason", cell: ({ reason }) => reason.replaceAll("_", " ") },
+  { title: "Message", kind: "wrap", cell: ({ message }) => visible(message) },
+];
 
 /** Runs, the latest first. */
-export function Runs({ runs, problem, ruleShown = false }: { runs: readonly Run[] | undefined; problem: Problem | undefined; ruleShown?: boolean }) {
+export function Runs({ runs, problem, ruleShown = false, none = "There is no run yet." }: Props) {
   if (runs === undefined) return <Missing problem={problem} what="runs" />;
-  if (runs.length === 0) return <p class="muted">There is no run yet.</p>;
-  return (
-    <div class="table">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Run</th>
-            {ruleShown && <th scope="col">Rule</th>}
-            <th scope="col">Phase</th>
-            <th scope="col">Created</th>
-            <th scope="col" class="number">Took</th>
-            <th scope="col">Reason</th>
-            <th scope="col">Message</th>
-          </tr>
-        </thead>
-        <tbody>
-          {runs.map((run) => (
-            <tr key={run.id}>
-              <td><a class="mono" href={to(`/runs/${run.id}`)}>{run.id.slice(-6)}</a></td>
-              {ruleShown && (
-                <td class="wrap">
-                  <a href={to(`/rules/${run.rule}`, { key: run.key })}>{run.rule}</a>
-                  {run.key !== "" && <span class="muted"> {visible(run.key)}</span>}
-                </td>
-              )}
-              <td><State tone={toneOfPhase(run.phase)}>{run.phase}</State></td>
-              <td><Moment at={run.created_at} /></td>
-              <td class="number">{took(run)}</td>
-              <td>{run.reason.replaceAll("_", " ")}</td>
-              <td class="wrap">{visible(run.message)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
+  if (runs.length === 0) return <p class="muted">{none}</p>;
+  return <Table rows={runs} id={(run) => run.id} columns={COLUMNS.filter((column) => ruleShown || column !== RULE)} />;
 }
 
 /** How long the Workflow ran, as text; empty while it has not ended. */
