@@ -20,11 +20,12 @@ from retrainer.config.check_limits import check_limits
 from retrainer.config.check_when import check_when
 from retrainer.config.errors import did_you_mean
 from retrainer.config.models import DirectorySource, S3Source, Submit
+from retrainer.config.models.base import written_duration
 from retrainer.config.reserved import MANAGED_BY
 from retrainer.config.violation import Violation, check_read, exactly_one, known, not_one
 from retrainer.rules.cel.check import INT, TEXT
 from retrainer.rules.crontab import parse
-from retrainer.rules.environment import EVENT, event_of_object, of_parameters
+from retrainer.rules.environment import EVENT, absent_from, event_of_object, of_parameters
 from retrainer.rules.zones import zone_of
 from retrainer.util.values import shown
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from retrainer.rules.cel.check import Type
 
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
+_TEMPLATE = (
+    "write `workflow_template: NAME`, `cluster_workflow_template: NAME`, or `workflow: {spec: …}` with a manifest"
+)
+_SIZES = "write such as {events: 20}, {bytes: 5GiB} or {rows: 100}"
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _OBJECT_HINT = "lower-case letters, digits, - and ., as in Kubernetes"
@@ -59,7 +64,7 @@ def check_rule(rule: Rule, names: Names) -> Iterator[Violation]:
     yield from check_when(rule)
     yield from _for_each(rule, names)
     yield from check_limits(rule, names)
-    yield from _submit(rule.submit, names, of_parameters(rule))
+    yield from _submit(rule, names)
 
 
 def follows(finding: Violation, cut: Sequence[Path]) -> bool:
@@ -79,14 +84,14 @@ def _may_be_target(gone: Path) -> bool:
 
 
 def _trigger(path: Path, trigger: Trigger, names: Names) -> Iterator[Violation]:
-    kinds = sorted(trigger.model_fields_set)
+    kinds, others = sorted(trigger.model_fields_set), list(type(trigger).model_fields)[1:]
     if len(kinds) != 1:
         yield Violation(
             path,
             f"a trigger has exactly one kind, {not_one(kinds)}",
             "write a separate trigger for each"
             if kinds
-            else f"write one of {', '.join(type(trigger).model_fields)} under it",
+            else f'write such as `{path[-1]}: {{schedule: "@daily"}}`, or {", ".join(others[:-1])} or {others[-1]}',
         )
     for kind in kinds:
         source = getattr(getattr(trigger, kind), "source", None)
@@ -140,18 +145,19 @@ def _scope(source: Source | None) -> Mapping[str, Type]:
 def _batch(path: Path, data: Data) -> Iterator[Violation]:
     batch = data.batch
     if batch.at_least and not (batch.at_least.events or batch.at_least.bytes or batch.at_least.rows):
-        yield Violation((*path, "at_least"), "no size is given", "write `events:`, `bytes:` or `rows:` beneath it")
+        yield Violation((*path, "at_least"), "no size is given", _SIZES)
     if batch.at_least and batch.at_least.rows and not data.rows:
         yield Violation(
             (*path, "at_least", "rows"),
             "the field with the number of rows is not given",
-            "add `rows: event.data.rows` to the trigger",
+            "add `rows: event.data.rows` under `data:`, beside `batch`",
         )
+    longest = written_duration(batch.max_wait or 0)
     if batch.debounce and batch.max_wait and batch.debounce > batch.max_wait:
         yield Violation(
             (*path, "debounce"),
-            "longer than `max_wait`, so it would have no effect",
-            "make it shorter than `max_wait`",
+            f"{written_duration(batch.debounce)} is longer than `max_wait: {longest}`, so it would have no effect",
+            f"write less than {longest}",
         )
 
 
@@ -179,7 +185,7 @@ def _for_each(rule: Rule, names: Names) -> Iterator[Violation]:
             yield Violation(
                 path,
                 f"`{name}` is not a data, metric or alert trigger: it applies to every key",
-                "remove the line",
+                f"remove `{name}: {text}`",
                 of_key=True,
             )
         trigger = rule.triggers.get(name)
@@ -188,16 +194,27 @@ def _for_each(rule: Rule, names: Names) -> Iterator[Violation]:
     misspelt = rule.for_each.by.keys() - rule.triggers.keys()
     for name in data:
         if name not in rule.for_each.by and not misspelt:
-            yield Violation(("for_each", "by"), f"the data trigger `{name}` has no key", f"add `{name}: event.data.…`")
+            yield Violation(("for_each", "by"), f"the data trigger `{name}` has no key", _key_of(name, rule, names))
 
 
-def _submit(submit: Submit, names: Names, scope: Mapping[str, Type]) -> Iterator[Violation]:
-    yield from exactly_one(("submit",), submit, _TARGETS)
+def _key_of(name: str, rule: Rule, names: Names) -> str:
+    """What to add for a trigger without a key: a field that its events have, as far as the source tells."""
+    data = rule.triggers[name].data
+    fields = _scope(names.sources.get(data.source) if data else None)["event"].fields or {}
+    known = list(fields["data"].fields or ())
+    if not known:
+        return f"add `{name}: event.data.FIELD`, with the field of the payload that holds the key"
+    return f"add `{name}: event.data.{known[0]}`; fields of this source: {', '.join(known)}"
+
+
+def _submit(rule: Rule, names: Names) -> Iterator[Violation]:
+    submit, scope, absent = rule.submit, of_parameters(rule), absent_from(rule)
+    yield from exactly_one(("submit",), submit, _TARGETS, missing=_TEMPLATE)
     yield from _named(submit, names)
     if submit.workflow is not None:
         yield from check_inline(submit.workflow)
     for name, value in submit.parameters.items():
-        yield from check_parameter(("submit", "parameters", name), value, scope)
+        yield from check_parameter(("submit", "parameters", name), value, scope, absent)
     yield from _labels(("submit", "metadata", "labels"), submit.metadata.labels)
     yield from _annotations(("submit", "metadata", "annotations"), submit.metadata.annotations)
 

@@ -67,10 +67,11 @@ def _check_token(i: int, token: ApiToken, known: list[str] | None) -> Iterator[V
                 did_you_mean(namespace, known) or "add it to `engine.namespaces`",
             )
     if "administer" in token.verbs:
+        other = "remove it" if len(token.verbs) > 1 else "write `read` or `act` in place of it"
         yield Violation(
             ("http", "tokens", i, "verbs", token.verbs.index("administer")),
             "`administer` concerns the rules of all namespaces",
-            "remove it, or write `namespaces: all`",
+            f"{other}, or write `namespaces: all` for the token",
         )
 
 

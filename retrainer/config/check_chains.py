@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from retrainer.config.models import Rule
+    from retrainer.config.tree import Path
 
 LONGEST = 8
 """Maximum number of rules in a chain."""
@@ -31,10 +32,10 @@ def check_chains(rules: Sequence[Rule], names: Collection[str]) -> Iterator[tupl
                 continue
             chain = _to_the_first_repeated((rule.name, *_longest(trigger.after.rule, LONGEST, upstream, found)))
             if chain[-1] in chain[:-1]:
-                yield rule.name, Violation(path, f"a cycle: {' after '.join(chain)}", "remove one of them")
+                yield rule.name, _cycle(path, name, chain)
             elif len(chain) > LONGEST:
-                message = f"a chain of {len(chain)} rules: {' after '.join(chain)}"
-                yield rule.name, Violation(path, message, f"at most {LONGEST} may be chained")
+                message = f"a chain of {len(chain)} rules, at most {LONGEST} are allowed: {' after '.join(chain)}"
+                yield rule.name, Violation(path, message, _shorter(chain, upstream, found))
 
 
 def _longest(
@@ -51,6 +52,28 @@ def _longest(
         known = max(further, key=lambda way: (len(set(way)) < len(way), len(way)), default=(name,))
         found[name, left] = known
     return known
+
+
+def _cycle(path: Path, trigger: str, chain: Sequence[str]) -> Violation:
+    rules = chain[chain.index(chain[-1]) : -1]
+    if len(rules) == 1 and len(chain) == len(("itself", "again")):
+        hint = f"name another rule, or remove the trigger `{trigger}`"
+        return Violation(path, f"the rule `{chain[0]}` cannot come after itself", hint)
+    hint = (
+        f"remove the `after` trigger of {', '.join(rules[:-1])} or {rules[-1]}"
+        if rules[1:]
+        else "break the cycle first"
+    )
+    return Violation(path, f"a cycle: {' after '.join(chain)}", hint)
+
+
+def _shorter(
+    chain: Sequence[str], upstream: Mapping[str, Sequence[str]], found: dict[tuple[str, int], tuple[str, ...]]
+) -> str:
+    """The nearest rule of the chain that the first one could follow instead."""
+    near = next((name for name in chain[2:] if len(_longest(name, LONGEST, upstream, found)) < LONGEST), "")
+    earlier = f"let {chain[0]} follow an earlier rule, such as {near}, or " if near else ""
+    return f"{earlier}put two of them into one workflow"
 
 
 def _to_the_first_repeated(way: Sequence[str]) -> Sequence[str]:

@@ -13,7 +13,7 @@ from retrainer.rules.cel.functions import KINDS, WORDS
 from retrainer.rules.cel.parse import parse
 from retrainer.rules.cel.syntax import free_names
 from retrainer.rules.cel.values import shown
-from retrainer.rules.environment import ABSENT, EVENT_FIELDS
+from retrainer.rules.environment import EVENT_FIELDS
 from retrainer.rules.expression import Program, compile_cel
 from retrainer.rules.glob import SPECIAL, GlobError, glob_to_regex
 from retrainer.rules.parameters import MAX_RENDERED, HoleError, as_text, compile_template, refuse_braces
@@ -43,7 +43,7 @@ TIME = NUMBER | {"text", "moment"}
 _ASKED = {
     BOOLEAN: ("true or false", "compare something, such as `event.data.size > 0`"),
     NUMBER: ("a number", "use a field that is a number, or convert: int(…), double(…)"),
-    NAME: ("a text or a whole number", "use a field that is one, or convert: string(…)"),
+    NAME: ("a text or a whole number", "use a field that is one, or convert a number or a time: string(…)"),
     TIME: ("a timestamp", "use a field such as `data.created_at`"),
 }
 
@@ -63,12 +63,17 @@ def check_cel(path: Path, text: str | None, scope: Mapping[str, Type], gives: fr
     if not mistakes and not free_names(node):
         yield from _constant(path, compile_cel(text), gives)
     elif not mistakes:
-        yield from _result(path, found.kind, gives)
+        yield from _result(path, text, found, gives)
 
 
-def _result(path: Path, kind: str, gives: frozenset[str]) -> Iterator[Violation]:
+def _result(path: Path, text: str, found: Type, gives: frozenset[str]) -> Iterator[Violation]:
+    kind = found.kind
     if kind != "any" and kind not in gives:
         asked, hint = _ASKED[gives]
+        if found.fields and gives != BOOLEAN:
+            fitting = [name for name, of in found.fields.items() if of.kind in gives]
+            also = f"; here also: {', '.join(fitting[1:])}" if fitting[1:] else ""
+            hint = f"write a field of it, such as `{text}.{fitting[0]}`{also}" if fitting else "write a field of it"
         yield Violation(path, f"it gives {'a number' if kind in NUMBER else WORDS[kind]}, not {asked}", hint, 0)
 
 
@@ -85,8 +90,13 @@ def _constant(path: Path, program: Program, gives: frozenset[str]) -> Iterator[V
         yield Violation(path, "it is always an empty string, which is not allowed", hint, 0)
 
 
-def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, Type]) -> Iterator[Violation]:
-    """Check that an argument of a run, a text with `${CEL}` expressions, can be rendered."""
+def check_parameter(
+    path: Path, value: str | float | bool, scope: Mapping[str, Type], absent: Mapping[str, str]
+) -> Iterator[Violation]:
+    """Check that an argument of a run, a text with `${CEL}` expressions, can be rendered.
+
+    ``absent`` has the variables that the rule does not have, and what adds them.
+    """
     if not isinstance(value, str):
         return
     if "{{" in value:
@@ -100,7 +110,7 @@ def check_parameter(path: Path, value: str | float | bool, scope: Mapping[str, T
         yield _syntax(path, error.problem, error.start)
         return
     for start, part in template.holes():
-        mistakes = check(parse(part.text), scope, ABSENT)[1]
+        mistakes = check(parse(part.text), scope, absent)[1]
         for mistake in mistakes:
             yield Violation(path, mistake.message, mistake.hint, start + mistake.at)
         if not mistakes and not part.variables:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _SERVER = re.compile(r"\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^:\s]+:\d{1,5}")
 
+_TOPICS = "add `topics: [NAME]` or `topic_pattern: 'orders-.*'`"
+_SAMPLES = {"username": "NAME", "password": "{from_env: NAME}"}
+_OAUTH = "add `oauth: {token_endpoint: https://…, client_id: NAME, client_secret: {from_env: NAME}}` to `sasl`"
+
 
 def check_topics(path: Path, topics: Topics) -> Iterator[Violation]:
     """Check brokers, topics, start and SASL."""
@@ -27,7 +31,7 @@ def check_topics(path: Path, topics: Topics) -> Iterator[Violation]:
             yield Violation(
                 (*path, "bootstrap_servers", i), f"{server!r} is not host:port", "write such as `kafka:9092`"
             )
-    yield from exactly_one(path, topics, ("topics", "topic_pattern"))
+    yield from exactly_one(path, topics, ("topics", "topic_pattern"), missing=_TOPICS)
     if topics.topic_pattern is not None:
         yield from _pattern((*path, "topic_pattern"), topics.topic_pattern)
     if isinstance(topics.start, StartAt):
@@ -80,14 +84,14 @@ def _sasl(path: Path, sasl: Sasl, *, encrypted: bool) -> Iterator[Violation]:
     by_password = sasl.mechanism == "PLAIN" or sasl.mechanism.startswith("SCRAM")
     for name in ("username", "password"):
         if by_password and getattr(sasl, name) is None:
-            yield Violation(path, f"{sasl.mechanism} needs a {name}", f"add `{name}`")
+            yield Violation(path, f"{sasl.mechanism} needs a {name}", f"add `{name}: {_SAMPLES[name]}` to `sasl`")
         elif not by_password and getattr(sasl, name) is not None:
             yield Violation((*path, name), f"{sasl.mechanism} takes no {name}", "remove the line", of_key=True)
     if (sasl.mechanism == "OAUTHBEARER") != (sasl.oauth is not None):
-        what, hint = ("needs a token endpoint", "add") if sasl.oauth is None else ("uses no tokens", "remove")
-        yield Violation(path, f"{sasl.mechanism} {what}", f"{hint} `oauth`")
+        what, hint = ("needs a token endpoint", _OAUTH) if sasl.oauth is None else ("uses no tokens", "remove `oauth`")
+        yield Violation(path, f"{sasl.mechanism} {what}", hint)
     if sasl.mechanism == "AWS_MSK_IAM" and not encrypted:
-        yield Violation((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}`")
+        yield Violation((*path, "mechanism"), "AWS_MSK_IAM needs TLS", "add `tls: {}` to the source, beside `sasl`")
     if sasl.oauth is not None:
         instead = "use `client_id` and `client_secret`"
         yield from check_url((*path, "oauth", "token_endpoint"), sasl.oauth.token_endpoint, instead)

@@ -82,7 +82,8 @@ def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Vio
 
 def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
     if isinstance(source, AlertmanagerSource):
-        yield Violation((*path, "source"), "alerts have no values", "write an `alert:` trigger for it")
+        hint = f"write `alert: {{source: {metric.source}, match: {{alertname: NAME}}}}` in place of `metric:`"
+        yield Violation((*path, "source"), "alerts have no values", hint)
     yield from check_fields((*path, "match"), metric.match)
     for name in ("expr", "sample_time"):
         if getattr(metric, name) is not None:
@@ -96,9 +97,10 @@ def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
 
 def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Violation]:
     source = names.sources.get(alert.source)
+    known = " or ".join(f"`source: {n}`" for n, one in names.sources.items() if isinstance(one, AlertmanagerSource))
     if source is not None and not isinstance(source, AlertmanagerSource):
         yield Violation(
             (*path, "source"),
             f"`{alert.source}` is a {source.type}, which has no alerts",
-            "name a source of type alertmanager",
+            f"write {known}" if known else "define a source of type alertmanager, and name it",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.check_expressions import BOOLEAN, NUMBER, check_cel
+from retrainer.config.models.base import written_duration
 from retrainer.config.violation import Violation, known
 from retrainer.rules.environment import OUTPUTS
 
@@ -39,7 +40,7 @@ def check_budget(budget: Budget) -> Iterator[Violation]:
 
 def _budget(path: Path, budget: Budget) -> Iterator[Violation]:
     if budget.runs is None and budget.gpu_hours is None:
-        yield Violation(path, "the budget has no limit", "write `runs:` or `gpu_hours:` beneath it")
+        yield Violation(path, "the budget has no limit", _limit(budget))
     if budget.per <= 0:
         yield Violation((*path, "per"), "must be longer than 0s", "write such as 24h or 30d")
     if budget.reserve is not None and budget.gpu_hours is None:
@@ -50,6 +51,11 @@ def _budget(path: Path, budget: Budget) -> Iterator[Violation]:
             f"more than the {budget.gpu_hours:g} GPU hours of the budget, so no run could ever start",
             "reserve less, or allow more",
         )
+
+
+def _limit(budget: Budget) -> str:
+    per = written_duration(budget.per) if budget.per > 0 else "30d"
+    return f"write such as {{runs: 10, per: {per}}} or {{gpu_hours: 400, per: {per}}}"
 
 
 def _feedback(feedback: Feedback, rule: Rule) -> Iterator[Violation]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from retrainer.config.models import FromEnv, FromFile, Model, Tls
-from retrainer.config.secrets import MissingSecretError, resolve
+from retrainer.config.secrets import MOUNT, MissingSecretError, resolve
 from retrainer.config.violation import Violation, violation_of
 from retrainer.util.regular_files import UnreadableFileError, check_regular
 
@@ -63,4 +63,4 @@ def check_file(path: Path, file: str) -> Iterator[Violation]:
     try:
         check_regular(file, LARGEST_CERTIFICATES)
     except UnreadableFileError as error:
-        yield Violation(path, f"{file} cannot be read ({error})", "mount it, or name another", None, "environment")
+        yield Violation(path, f"{file} cannot be read on this machine ({error})", MOUNT, None, "environment")

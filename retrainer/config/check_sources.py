@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from retrainer.config.check_expressions import NAME, TIME, check_cel, check_glob
 from retrainer.config.check_kafka import check_registry, check_topics
 from retrainer.config.check_secrets import AWS, check_secrets, check_url
+from retrainer.config.errors import cut
 from retrainer.config.models import (
     AlertmanagerSource,
     Calendar,
@@ -34,6 +35,10 @@ ENDPOINT = "/api/v1/query"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
+_VIA = (
+    "write such as `via: {sqs: {queue_url: https://sqs.eu-central-1.amazonaws.com/123456789012/objects}}`, "
+    "`via: {kafka: {bootstrap_servers: [kafka:9092], topics: [objects]}}` or `via: {webhook: {path: /hooks/s3}}`"
+)
 _OURS = frozenset({"content-type", "content-length", "host", "transfer-encoding", "accept-encoding"})
 
 
@@ -105,7 +110,7 @@ def _own_identity(source: WebhookSource | KafkaSource, formats: tuple[str, ...])
 
 
 def _s3(source: S3Source) -> Iterator[Violation]:
-    yield from exactly_one(("via",), source.via, list(type(source.via).model_fields))
+    yield from exactly_one(("via",), source.via, list(type(source.via).model_fields), missing=_VIA)
     if source.via.kafka is not None:
         yield from check_topics(("via", "kafka"), source.via.kafka)
     if source.via.sqs is not None:
@@ -117,13 +122,13 @@ def _s3(source: S3Source) -> Iterator[Violation]:
 
 
 def _prometheus(source: PrometheusSource) -> Iterator[Violation]:
-    yield from _url(source.url)
+    yield from _url(source.url, source)
     if source.basic is not None and source.token is not None:
         yield Violation(("token",), "a password and a token exclude each other", "keep one", of_key=True)
-    yield from _headers(source.headers)
+    yield from _headers(source.headers, source)
 
 
-def _url(url: str) -> Iterator[Violation]:
+def _url(url: str, source: PrometheusSource) -> Iterator[Violation]:
     try:
         parts = urlsplit(url)
         whole = bool(parts.hostname) and parts.port != 0
@@ -135,7 +140,7 @@ def _url(url: str) -> Iterator[Violation]:
         )
     elif parts.username is not None or parts.password is not None:
         yield Violation(
-            ("url",), "credentials are not allowed in the URL, because it is shown", "use `basic:` or `token:`"
+            ("url",), "credentials are not allowed in the URL, because it is shown", _outside(parts, source)
         )
     elif parts.query or parts.fragment or parts.path.rstrip("/").endswith(ENDPOINT):
         yield Violation(
@@ -143,15 +148,34 @@ def _url(url: str) -> Iterator[Violation]:
         )
 
 
-def _headers(headers: Mapping[str, str]) -> Iterator[Violation]:
+def _outside(parts: SplitResult, source: PrometheusSource) -> str:
+    """The URL without what is secret, and where that belongs. The user's name is shown only beside a password."""
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    given = next((name for name in ("token", "basic") if getattr(source, name) is not None), "")
+    user = parts.username if parts.password is not None and parts.username else "NAME"
+    basic = f"and `basic: {{username: {user}, password: {{from_env: NAME}}}}`"
+    return f"write `url: {url}`" + (f"; the source has `{given}` already" if given else f" {basic}")
+
+
+def _as_a_secret(name: str, value: str, source: PrometheusSource) -> str:
+    """What to write instead of a header that holds a secret."""
+    scheme = value.partition(" ")[0].lower()
+    if name.lower() != "authorization" or source.token is not None or source.basic is not None:
+        return "remove it: the source sends `token` or `basic` only"
+    if scheme == "basic":
+        return "write `basic: {username: NAME, password: {from_env: NAME}}` in place of it"
+    return "write `token: {from_env: NAME}` in place of it; the variable holds what follows `Bearer`"
+
+
+def _headers(headers: Mapping[str, str], source: PrometheusSource) -> Iterator[Violation]:
     for name, value in headers.items():
         path = ("headers", name)
         if name.lower() in _SECRET:
             yield Violation(
-                path, f"`{name}` is a secret, and headers are shown", "use `token:` or `basic:`", of_key=True
+                path, f"`{name}` is a secret, and headers are shown", _as_a_secret(name, value, source), of_key=True
             )
         elif name.lower() in _OURS:
-            yield Violation(path, f"`{name}` is reserved", "remove the line", of_key=True)
+            yield Violation(path, f"`{name}` is reserved", f"remove `{name}: {cut(value, 60)}`", of_key=True)
         elif not _NAME.fullmatch(name):
             yield Violation(path, f"`{name}` is not a valid header name", "letters, digits and `-`", of_key=True)
         elif not _VALUE.fullmatch(value):

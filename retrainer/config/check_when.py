@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from retrainer.config.errors import did_you_mean
+from retrainer.config.examples import flow
 from retrainer.config.models import Group
 from retrainer.config.violation import Violation, exactly_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from retrainer.config.models import Condition, Rule
+    from retrainer.config.models import Condition, Rule, Trigger
     from retrainer.config.tree import Path
 
 DEEPEST = 8
+_FLATTER = "replace an `any` that has one member, or that is a member of an `any`, by its members; the same for `all`"
 
 
 def check_when(rule: Rule) -> Iterator[Violation]:
@@ -31,15 +33,15 @@ def check_when(rule: Rule) -> Iterator[Violation]:
             yield Violation(
                 ("triggers", name),
                 f"`when` does not name `{name}`, so it does nothing",
-                "add it, or remove it",
+                f"add `{name}` to `when`, or remove the trigger `{name}`",
                 of_key=True,
             )
 
 
 def _group(path: Path, group: Group, rule: Rule, depth: int) -> Iterator[Violation]:
-    yield from exactly_one(path, group, ("any", "all", "at_least"), "nest one in the other")
+    yield from exactly_one(path, group, ("any", "all", "at_least"), _nested(group))
     if depth > DEEPEST:
-        yield Violation(path, f"nested deeper than {DEEPEST} groups", "make it flatter")
+        yield Violation(path, f"groups nested deeper than {DEEPEST}", _FLATTER)
         return
     for name in ("any", "all"):
         yield from _members((*path, name), getattr(group, name) or [], rule, depth)
@@ -72,8 +74,27 @@ def _unless(rule: Rule) -> Iterator[Violation]:
             yield Violation(
                 ("unless", i),
                 f"`{name}` cannot be used in `unless`: only metric, alert and freshness triggers can",
-                "for times use `limits: {mute: [calendar]}`",
+                _not_in_unless(name, trigger, rule),
             )
+
+
+def _not_in_unless(name: str, trigger: Trigger, rule: Rule) -> str:
+    if trigger.schedule:
+        return f"remove `{name}`, and add the times to `limits: {{mute: [CALENDAR]}}`"
+    named = rule.when is None or name in _names(rule.when)
+    return f"remove `{name}`" + ("" if named else ", and name it in `when`")
+
+
+def _nested(group: Group) -> str:
+    """What to write instead of `any` and `all` in one group: one of them in the other."""
+    if not (group.any and group.all) or group.at_least is not None:
+        return "nest one in the other"
+    one, every = [_plain(member) for member in group.any], [_plain(member) for member in group.all]
+    return f"write {flow({'any': [*one, {'all': every}]})} or {flow({'all': [*every, {'any': one}]})}"
+
+
+def _plain(member: Condition) -> object:
+    return member.model_dump(exclude_unset=True, by_alias=True) if isinstance(member, Group) else member
 
 
 def _unknown(path: Path, name: str, rule: Rule) -> Violation:

@@ -19,7 +19,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "array": list,
 }
 _MOST = 2
-_KEYS = {"by": "NAME_OF_TRIGGER"}
+NAME_OF_TRIGGER = "NAME_OF_TRIGGER"
+_KEYS = {"by": NAME_OF_TRIGGER}
 """Names for the keys of a map, by its field, where `name` would say too little."""
 _NUMBER = re.compile(r"\s*([+-]?[0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
 _BARE = re.compile(r"[A-Za-z_][\w./-]*|[0-9]+[a-z]+")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from retrainer.config.errors import did_you_mean
+from retrainer.config.errors import did_you_mean, nearest
+from retrainer.config.examples import flow
 from retrainer.config.short_forms import lengthen
-from retrainer.config.tree import REFUSED, Node, spell
+from retrainer.config.tree import REFUSED, Node, plain, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -180,6 +181,13 @@ def _unknown_holes(node: Node, parameters: frozenset[str], path: Path) -> Iterat
                 yield mark.problem(spell(path), f"`{name}` is not among the template's parameters", hint)
 
 
+def _misnamed(name: str, value: Node, parameters: frozenset[str]) -> str:
+    if near := nearest(name, parameters):
+        return f"did you mean `{near}`?"
+    known = ", ".join(sorted(parameters)) or "there are none"
+    return f"remove `{flow({name: plain(value)})[1:-1]}`, or add `{name}` to the template's parameters: {known}"
+
+
 def _wrong_with(given: Node, template: RuleTemplate, path: Path) -> Iterator[Problem]:
     if not isinstance(given.value, dict):
         yield given.mark.problem(spell(path), "expected a map", "write `with: {name: value}`")
@@ -189,7 +197,7 @@ def _wrong_with(given: Node, template: RuleTemplate, path: Path) -> Iterator[Pro
             yield given.key(name).problem(
                 spell((*path, name)),
                 f"the template has no parameter `{name}`",
-                did_you_mean(name, template.parameters, "remove it, or list it under the template's `parameters`"),
+                _misnamed(name, given.value[name], template.parameters),
             )
         elif name in template.embedded and isinstance(given.value[name].value, (dict, list, type(None))):
             yield given.value[name].mark.problem(

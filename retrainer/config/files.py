@@ -99,9 +99,12 @@ def read_all(files: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:
     return texts, [problem for problem in read.values() if isinstance(problem, Problem)]
 
 
+NO_SUCH_FILE = "there is no such file or folder"
+
+
 def missing(path: str) -> Problem:
     """Return the problem of a path that does not exist."""
-    return Problem(path, 1, 1, "", "there is no such file or folder", "create it, or correct the path")
+    return Problem(path, 1, 1, "", NO_SUCH_FILE, "create it, or correct the path")
 
 
 def _not_utf8(file: str, error: UnicodeDecodeError) -> Problem:

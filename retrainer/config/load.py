@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from retrainer.config.configuration import Configuration
 from retrainer.config.document import parse
 from retrainer.config.errors import Problem, ordered
-from retrainer.config.files import find, missing, read_all, read_text
+from retrainer.config.files import NO_SUCH_FILE, find, missing, read_all, read_text
 from retrainer.config.last_known_good import Candidates, Loaded, settle
 from retrainer.config.load_settings import SETTINGS_NAMES, load_settings, read_settings, settings_file
 from retrainer.config.settings import ArgoEngine, Settings
 from retrainer.config.teams import NO_TEAMS, TeamFiles
+from retrainer.config.violation import Violation, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -56,10 +58,21 @@ def validate(path: str, *, ignore_environment: bool = False) -> tuple[Configurat
             return None, ordered(wrong)
         rules, namespaces = settings.rules, namespaces_of(settings)
     loaded = _load(rules, _texts(rules) if ignore_environment else {}, namespaces)
-    problems = ordered((*wrong, *loaded.problems))
+    problems = ordered((*wrong, *(_where_named(one, where, rules) for one in loaded.problems)))
     if ignore_environment:
         problems = tuple(problem for problem in problems if problem.kind != "environment")
     return (None if problems else loaded.configuration), problems
+
+
+def _where_named(problem: Problem, settings: Path, rules: Sequence[str]) -> Problem:
+    """The problem of a file or folder that does not exist, at the line of the settings that names it."""
+    if problem.message != NO_SUCH_FILE or problem.file not in rules or problem.file == str(settings.absolute()):
+        return problem
+    text = read_text(str(settings))
+    root = parse(str(settings.absolute()), text).root if isinstance(text, str) else None
+    relative = "create it, or correct the path, which is relative to the folder of this file"
+    what = f"there is no file or folder `{os.path.relpath(problem.file, settings.absolute().parent)}`"
+    return locate(Violation(("rules", rules.index(problem.file)), what, relative), root, ()) if root else problem
 
 
 def namespaces_of(settings: Settings) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.errors import did_you_mean, nearest
-from retrainer.config.examples import list_example, map_example, scalar_example
+from retrainer.config.examples import entries, flow, list_example, map_example, scalar_example
 from retrainer.config.other_tools import field_hint, field_of, value_hint
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retrainer.config.schema_places import SchemaPlaces
 
 _SECRET = ("a secret is a reference, never the secret itself", "write {from_env: NAME} or {from_file: /path/of/it}")
+_OF_KUBERNETES = "write {from_env: NAME}, and set NAME in the pod with `secretKeyRef`"
 _ACTIONS = re.compile(r"\$\{\{\s*secrets\.([A-Z_][A-Z0-9_]{0,60})\s*\}\}")
 _KINDS = {
     "string": "text",
@@ -30,7 +31,13 @@ _KINDS = {
 }
 _FEW = 2
 """Maximum number of places that a message names for a field that is written at the wrong one."""
-_SAMPLES = {"cron": '"30 2 * * *"', "engine": "{type: argo, namespaces: [ml]}", "max_age": "14d", "period": "6h"}
+_SAMPLES = {
+    "cron": '"30 2 * * *"',
+    "engine": "{type: argo, namespaces: [ml]}",
+    "max_age": "14d",
+    "period": "6h",
+    "namespaces": "[ml]",
+}
 _SUCH_AS = {"a whole number": ", such as 100", "a number": ", such as 0.2"}
 _PATTERNS = {
     r"^https?://[^\s?#]+$": "write such as http://host.example.org:8080",
@@ -45,7 +52,10 @@ _PATTERNS = {
 def describe(errors: Sequence[ErrorDetails], places: SchemaPlaces) -> tuple[str, str]:
     """Return message and hint for all errors at one position."""
     if of_secret(errors):
-        return _SECRET[0], _secret_of(errors[0]["input"]) or _SECRET[1]
+        given = errors[0]["input"]
+        if isinstance(given, dict) and "secretKeyRef" in given:
+            return "retrainer does not read Secrets of Kubernetes itself", _OF_KUBERNETES
+        return _SECRET[0], _secret_of(given) or _SECRET[1]
     kinds = [kind for kind in map(_kind, errors) if kind != "a whole number" or len(errors) == 1]
     if len(errors) > 1 and all(kinds):
         return f"expected {_either(kinds)}, not {_name(errors[0]['input'])}", "write one of these"
@@ -58,9 +68,7 @@ def of_secret(errors: Sequence[ErrorDetails]) -> bool:
 
 
 def _secret_of(given: Any) -> str:
-    """What to write for a secret of GitHub Actions or Kubernetes, which is a reference there, too; else empty."""
-    if isinstance(given, dict) and "secretKeyRef" in given:
-        return "write {from_env: NAME}, and set NAME in the pod with `secretKeyRef`"
+    """What to write for a secret of GitHub Actions, which is a reference there, too; else empty."""
     found = _ACTIONS.fullmatch(given) if isinstance(given, str) else None
     return f"write {{from_env: {found[1]}}}, and set that variable" if found else ""
 
@@ -76,13 +84,15 @@ def _one(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
     match error["type"]:
         case "missing":
             name = str(error["loc"][-1])
-            return f"`{name}` is missing", f"add `{name}: {_SAMPLES.get(name, '…')}`"
+            more = f", or `{name}: all`" if name == "namespaces" and "tokens" in error["loc"] else ""
+            return f"`{name}` is missing", f"add `{name}: {_SAMPLES.get(name, '…')}`{more}"
         case "extra_forbidden":
             return f"unknown field `{error['loc'][-1]}`", _known_as(error, places)
         case "string_pattern_mismatch":
             return f"{error['input']!r} is not allowed here", _allowed(error["input"], context["pattern"])
         case "string_too_long":
-            return f"{len(error['input'])} characters", f"at most {context['max_length']} are allowed"
+            most, given = context["max_length"], len(error["input"])
+            return f"{given} characters, at most {most} are allowed", _shorter(error["loc"], given - most)
         case "literal_error":
             return f"{_value(error['input'])} is not one of the choices", _choices(error["input"], context["expected"])
         case "union_tag_invalid":
@@ -110,6 +120,11 @@ def _by_type(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
 def _way_out(kind: str, error: ErrorDetails, places: SchemaPlaces) -> str:
     """What to write instead of a value of the wrong type."""
     given = error["input"]
+    if error["loc"][-1:] == ("labels",) and isinstance(given, list) and isinstance((*given, None)[0], str):
+        pairs = given[0].partition("=")[1]
+        return (
+            f"write {flow(entries(given))}" if pairs else f"write names with values, such as {flow({'team': given[0]})}"
+        )
     if kind == "a map":
         return f"write {map_example(given, places.parts(error['loc']), places.resolved)}"
     if kind == "a list":
@@ -133,9 +148,28 @@ def _known_as(error: ErrorDetails, places: SchemaPlaces) -> str:
     name, known = str(error["loc"][-1]), places.fields(error["loc"][:-1])
     near = field_hint(name, error["input"], known) or did_you_mean(name, known)
     elsewhere = [] if near[:5] in ("write", "did y") else places.elsewhere(name)
+    if len(elsewhere) == 1 and name == "by":
+        return _key_of_trigger(error)
+    if len(elsewhere) == 1 and elsewhere[0] and "NAME" not in elsewhere[0]:
+        return f"write `{name}: {flow(error['input'])}` under `{elsewhere[0]}:`"
     if 0 < len(elsewhere) <= _FEW:
         return "write it " + " or ".join(f"under `{path}`" if path else "beside `name`" for path in elsewhere)
     return near
+
+
+def _key_of_trigger(error: ErrorDetails) -> str:
+    """What to write for `by` in a trigger, which names labels in PromQL."""
+    loc, given = error["loc"], error["input"]
+    trigger = loc[loc.index("triggers") + 1] if "triggers" in loc[:-1] else "TRIGGER"
+    label = given[0] if isinstance(given, list) and given else given
+    by = {trigger: f"event.data.labels.{label if isinstance(label, str) else 'LABEL'}"}
+    return f"write `for_each: {flow({'by': by})}` on the rule"
+
+
+def _shorter(loc: Sequence[str | int], much: int) -> str:
+    if loc[-1:] == ("where",):
+        return "test fixed values with `match:`; write `x == 'a' || x == 'b'` as `x in ['a', 'b']`"
+    return f"remove {much}"
 
 
 def _kind(error: ErrorDetails) -> str:

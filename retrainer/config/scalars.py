@@ -33,7 +33,7 @@ _TRAPS = {
     re.compile(
         r"[-+]?[0-9](?=.*_)[0-9_.]*"
     ): "a number to some readers of YAML and text to others: write {decimal}, or {quoted}",
-    re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a finite number, or {quoted}",
+    re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a number, such as 0.2{or_quoted}",
 }
 """Texts that parsers read differently; the first pattern that matches the whole text is used."""
 _LARGEST = 2**63
@@ -43,31 +43,41 @@ LONGEST_SHOWN = 40
 @lru_cache(128)
 def resolve(text: str) -> Scalar:
     """Return the value of an unquoted scalar. Raise ValueError, with a correction, if parsers disagree about it."""
+    return resolve_for(text, text_fits=True, boolean_fits=True)
+
+
+def resolve_for(text: str, *, text_fits: bool, boolean_fits: bool) -> Scalar:
+    """Like `resolve`, for a place whose kind is known: the correction offers a text or a boolean only if one fits.
+
+    Where no text fits, a whole number beyond 64 bits is returned: its field has a bound, which the error then names.
+    """
     if text in _NULL:
         return None
     if text in _BOOLS:
         return _BOOLS[text]
     if text[0] not in "+-.0123456789" and text.lower() not in _WORDS:
         return text
-    trap = _trap(text)
+    trap = _trap(text, text_fits=text_fits, boolean_fits=boolean_fits)
     if trap:
         raise ValueError(trap)
     if _INT.fullmatch(text) or _HEX.fullmatch(text):
-        return _integer(text)
+        return _integer(text, text_fits=text_fits)
     if _FLOAT.fullmatch(text):
         return _number(text)
     return text
 
 
-def _trap(text: str) -> str:
+def _trap(text: str, *, text_fits: bool, boolean_fits: bool) -> str:
     """The message for a scalar that parsers read differently; empty if all agree."""
     shown = cut(text, LONGEST_SHOWN)
     quoted = f'"{shown}"'
     word = _WORDS.get(text.lower())
     if word:
-        return f"`{shown}` is text to some readers of YAML and {word} to others: write {quoted}, or true or false"
+        instead = f"{word}, or {quoted} for the text" if boolean_fits else quoted
+        return f"`{shown}` is text to some readers of YAML and {word} to others: write {instead}"
     found = next((message for pattern, message in _TRAPS.items() if pattern.fullmatch(text)), None)
-    return f"`{shown}` is {found.format(quoted=quoted, decimal=_decimal(text))}" if found else ""
+    also = f", or {quoted}" if text_fits else ""
+    return f"`{shown}` is {found.format(quoted=quoted, decimal=_decimal(text), or_quoted=also)}" if found else ""
 
 
 def _decimal(text: str) -> str:
@@ -81,9 +91,9 @@ def _decimal(text: str) -> str:
     return f"{Decimal(plain):f}".lstrip("0") + octal if octal else f"{Decimal(plain):f}"
 
 
-def _integer(text: str) -> int:
+def _integer(text: str, *, text_fits: bool) -> int:
     value = _LARGEST if len(text) > 100 else int(text, 0) if text.startswith("0x") else int(text)
-    if not -_LARGEST <= value < _LARGEST:
+    if text_fits and not -_LARGEST <= value < _LARGEST:
         raise ValueError(f"`{cut(text, LONGEST_SHOWN)}` does not fit into 64 bits: write a smaller number, or quote it")
     return value
 

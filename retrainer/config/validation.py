@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from retrainer.config.examples import NAME_OF_TRIGGER
 from retrainer.config.messages import describe, meant_field, of_secret
 from retrainer.config.schema_places import SchemaPlaces
 from retrainer.config.tree import REFUSED, Node, Path, descend, plain, refused, spell
@@ -71,7 +72,8 @@ class Shape(Generic[T]):
         of_key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
         mark = passed[-1].key(str(steps[-1])) if of_key and passed else at.mark
         message, hint = describe(errors, _places(self._adapter))
-        named = (*steps, error["loc"][-1]) if error["type"] == "missing" else steps
+        hint = hint.replace(NAME_OF_TRIGGER, _trigger_of(node))
+        named = (*steps, error["loc"][-1]) if error["type"] == "missing" and not of_secret(errors) else steps
         problem = mark.problem(spell((*path, *named)), message, hint)
         return replace(problem, source="") if of_secret(errors) else problem
 
@@ -88,6 +90,13 @@ class Shape(Generic[T]):
             except ValidationError as error:
                 found = error.errors(include_url=False)
         return Shaped(None, problems)
+
+
+def _trigger_of(rule: Node) -> str:
+    """The trigger of a rule whose key is needed first: of data, else of a metric or alert."""
+    triggers = rule.get("triggers")
+    by_kind = {kind: name for name, one in (triggers.items() if triggers else {}).items() for kind in one.items()}
+    return next((by_kind[kind] for kind in ("data", "metric", "alert") if kind in by_kind), NAME_OF_TRIGGER)
 
 
 def _place(node: Node, error: ErrorDetails) -> Path:

@@ -18,14 +18,16 @@ import yaml as libyaml  # type: ignore[import-untyped]
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from retrainer.config.scalars import resolve
+from retrainer.config.errors import cut
+from retrainer.config.fields import EXAMPLES, takes_boolean, takes_text
+from retrainer.config.scalars import LONGEST_SHOWN, resolve, resolve_for
 from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from retrainer.config.errors import Problem
-    from retrainer.config.tree import Path
+    from retrainer.config.tree import Path, Scalar
 
 MAX_DEPTH = 32
 MAX_PASSED = 500
@@ -40,7 +42,11 @@ MAX_DIRECTIVES = 16
 _WORD = re.compile("[a-z]+_[a-z_]+|metadata|triggers|schedule|freshness|data|cron|batch|match|submit|name|source")
 """Keys that every parser reads as text."""
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_SHARED = "write the value out; what rules have in common belongs in `defaults` or `templates`"
+_SHARED = "what rules have in common belongs in `defaults` or `templates`"
+_NO_ALIASES = "anchors and aliases are not supported"
+_FLATTER = "move the workflow to a WorkflowTemplate and name it: `workflow_template: NAME`"
+_SHOWN_STEPS = 6
+"""Steps of the path of a value that is nested too deep."""
 _HOLES = re.compile(r"(\$\{\{[^}]*\}\}|\$\{[^}]*\}|[^,\]}\s])+")
 _COLON = re.compile(r"\s*(?:- )?[\w.-]+:\s+([^\"'{\[].*)")
 _HINTS = (
@@ -101,6 +107,7 @@ class _Reader:
         self._text = text
         self._events = iter(events)
         self._nodes = 0
+        self._anchors: dict[str, tuple[int, Any]] = {}
         self.problems: list[Problem] = []
 
     def document(self) -> Node | None:
@@ -123,28 +130,36 @@ class _Reader:
         mark = self._mark(event)
         self._count(event)
         if kind == "AliasEvent":
-            self._report(mark, path, "anchors and aliases are not supported", _SHARED)
+            self._report(mark, path, _NO_ALIASES, self._instead_of_alias(event.anchor))
             return Node(REFUSED, mark)
         if event.anchor:
-            self._report(mark, path, "anchors and aliases are not supported", _SHARED)
+            self._anchors.setdefault(event.anchor, (mark.line, event))
+            self._report(mark, path, _NO_ALIASES, f"remove `&{event.anchor}`; {_SHARED}")
         if _tag(event):
-            self._report(mark, path, f"tags such as `{event.tag}` are not supported", "remove it, or quote the text")
+            self._report(mark, path, *_of_tag(event, mark))
         if kind == "ScalarEvent":
             return self._scalar(event, path, mark)
         if len(path) >= MAX_DEPTH:
-            self._report(mark, path, f"nested deeper than {MAX_DEPTH} levels", "make it flatter")
+            hint = _FLATTER if "workflow" in path else "use fewer maps and lists within one another"
+            self._report(mark, path[:_SHOWN_STEPS], f"nested deeper than {MAX_DEPTH} levels", hint)
             self._pass(event)
             return Node(REFUSED, mark)
         return self._map(path, mark) if kind == "MappingStartEvent" else self._list(path, mark)
+
+    def _instead_of_alias(self, name: str) -> str:
+        line, event = self._anchors.get(name, (0, None))
+        if event is not None and type(event).__name__ == "ScalarEvent":
+            return f"write {json.dumps(event.value, ensure_ascii=False) if event.style else event.value}; {_SHARED}"
+        return f"write out what line {line} names `&{name}`; {_SHARED}" if line else f"write the value; {_SHARED}"
 
     def _scalar(self, event: Any, path: Path, mark: Mark) -> Node:
         if event.style:  # quoted or a block; plain scalars have no style or, with libyaml, an empty one
             return Node(event.value, mark)
         if not event.value:
-            self._report(mark, path, "the value is empty", "give a value, or remove the line")
+            self._report(mark, path, "the value is empty", _value_for(path))
             return Node(REFUSED, mark)
         try:
-            value = resolve(event.value)
+            value = _value(event.value, path)
             return Node(value, mark, written="" if value is None or isinstance(value, str) else event.value)
         except ValueError as error:
             what, _, way_out = str(error).partition(": write ")
@@ -183,17 +198,23 @@ class _Reader:
 
     def _key(self, event: Any, path: Path, mark: Mark) -> str | None:
         if type(event).__name__ != "ScalarEvent":
-            braces = re.search(r"\{\{[^{}]*\}\}", mark.source)
+            braces = re.search(r"\{\{([^{}]*)\}\}", mark.source)
             what = "`{{` unquoted begins a map" if braces else "a key must be a text"
-            self._report(mark, path, what, f'write "${braces[0]}"' if braces else "quote it")
+            self._report(mark, path, what, _of_braces(braces, path) if braces else "quote it")
             self._pass(event)
             return None
         if event.value == "<<" and not event.style:
-            self._report(mark, path, "merge keys are not supported", _SHARED)
+            hint = f"remove the line, or write in its place what it stands for; {_SHARED}"
+            self._report(mark, path, "merge keys are not supported", hint)
             return None
         if event.style or _WORD.fullmatch(event.value):
             return intern(event.value)  # rules repeat the same few keys
-        node = self._scalar(event, (*path, event.value), mark)
+        try:
+            node = Node(resolve(event.value), mark) if event.value else self._scalar(event, path, mark)
+        except ValueError as error:
+            what = str(error).partition(": write ")[0]
+            self._report(mark, (*path, event.value), what, f"write {_quoted_key(event.value, mark)}")
+            return str(event.value)
         if node.value is REFUSED:
             return str(event.value) or None
         if not isinstance(node.value, (str, int)) or isinstance(node.value, bool):
@@ -241,9 +262,50 @@ def _both(one: Node, other: Node) -> Node:
     return other
 
 
+def _value(text: str, path: Path) -> Scalar:
+    """The value of an unquoted scalar. What fits at the path only matters for the correction, so it is asked last."""
+    try:
+        return resolve(text)
+    except ValueError:
+        return resolve_for(text, text_fits=takes_text(path), boolean_fits=takes_boolean(path))
+
+
 def _tag(event: Any) -> str:
     """Return the tag, if one is written; ruamel sometimes has it as an object."""
     return str(event.tag) if event.tag and str(event.tag) not in ("!", "None") else ""
+
+
+def _of_tag(event: Any, mark: Mark) -> tuple[str, str]:
+    """Message and hint for a tag as it is written, such as `!!str`."""
+    written = mark.source[mark.column - 1 :].split(maxsplit=1)[:1]
+    tag = written[0] if written and written[0].startswith("!") else str(event.tag)
+    if type(event).__name__ != "ScalarEvent" or not event.value:
+        return f"the tag `{tag}` is not supported", f"remove `{tag}`"
+    plain = event.tag.endswith((":int", ":float", ":bool", ":null"))
+    value = event.value if plain else json.dumps(event.value, ensure_ascii=False)
+    return f"the tag `{tag}` is not supported", f"write {value}"
+
+
+def _of_braces(found: re.Match[str], path: Path) -> str:
+    """What to write instead of unquoted `{{ … }}`: only templates fill `${{ … }}`, and parameters `${…}`."""
+    if path[:1] == ("templates",):
+        return f'write "${found[0]}"'
+    if "parameters" in path:
+        return f'write "${{{found[1].strip()}}}"'
+    return f'write "{found[0]}" for that text as it is; "${found[0]}" is replaced only inside `templates`'
+
+
+def _value_for(path: Path) -> str:
+    if not path or isinstance(path[-1], int):
+        return "give a value, or remove the line"
+    shape = EXAMPLES.get(path[-1], "VALUE") if len(path) == 1 or path[-1] in EXAMPLES else "VALUE"
+    return f"write `{path[-1]}: {shape}` or the entries indented beneath it, or remove the line"
+
+
+def _quoted_key(key: str, mark: Mark) -> str:
+    """The key in quotes, with its value if that is a word on the same line."""
+    value = re.match(r"\s*:\s*([\w./-]+)", mark.source[mark.column - 1 + len(key) :])
+    return f'"{cut(key, LONGEST_SHOWN)}": {value[1] if value else "…"}'
 
 
 def _syntax(text: Text, error: Any) -> Problem:
@@ -275,6 +337,8 @@ def _syntax(text: Text, error: Any) -> Problem:
     if "end of stream" in what and "quoted" in str(context) and opened:
         mark = Mark(text, opened.line + 1, opened.column + 1)
         return mark.problem("", "not YAML: the quote that begins here does not end", "close it, or remove it")
+    if "token" in what and mark.source[: mark.column].endswith("\t"):
+        return mark.problem("", "a tab at the beginning of the line", "indent with spaces")
     since = f" ({context} from line {opened.line + 1})" if context and opened else ""
     seen = what + mark.source[mark.column - 1 : mark.column].replace("\t", " tab")
     if "mapping values" in what and (colon := _COLON.fullmatch(mark.source)):

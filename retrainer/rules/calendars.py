@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from calendar import month_name
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MINUTES = 1440
+_MONTHS = 12
+_FORMS = "YYYY-MM-DD such as 2026-12-24, or a range such as 2026-12-24/2027-01-02"
 _EPOCH = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _TIMES = re.compile(r"(\d\d):([0-5]\d)-(\d\d):([0-5]\d)", re.ASCII)
@@ -142,12 +145,15 @@ def _dates(text: str) -> tuple[int, int]:
 
 
 def _date(day: str, text: str) -> int:
+    wrong = f"{day!r} is not a date"
     try:
         if _DATE.fullmatch(day):
             return date.fromisoformat(day).toordinal() - _EPOCH
     except ValueError:
-        pass
-    raise ValueError(f"bad dates {text!r}: {day!r} is no day; write 2026-12-24, or 2026-12-24/2027-01-02")
+        month = int(day[5:7])
+        what = f"month {day[5:7]}" if not 1 <= month <= _MONTHS else f"day {day[8:]} in {month_name[month]}"
+        wrong = f"there is no {what}" if day[:4] != "0000" else wrong
+    raise ValueError(f"bad date {text!r}, {wrong}: write {_FORMS}")
 
 
 def _times(text: str) -> tuple[int, int]:

@@ -11,6 +11,7 @@ _FIELD = re.compile(r"[\d*][\d*/,-]*|[A-Za-z]{3}([-,][A-Za-z]{3})*")
 _NAMES = {"@nightly": "0 0 * * *", "@quarterly": "0 0 1 */3 *", "@weekdays": "0 0 * * 1-5"}
 _MOST = {"m": 59, "h": 23, "d": 31}
 _MIDNIGHT = "24"
+_FIELDS = 5
 
 
 def crontab_hint(text: str) -> str:
@@ -18,6 +19,13 @@ def crontab_hint(text: str) -> str:
     text = text.strip()
     found = _every(text) or _at(text) or _NAMES.get(text.lower()) or _fewer(text)
     return f'write "{found}"' if found else ""
+
+
+def command_in(fields: list[str]) -> str:
+    """Return the command behind five fields, as in the file of crontab(5); empty if there is none."""
+    if len(fields) <= _FIELDS or not all(map(_FIELD.fullmatch, fields[:_FIELDS])):
+        return ""
+    return "" if all(_FIELD.fullmatch(field.replace("?", "*")) for field in fields) else " ".join(fields[_FIELDS:])
 
 
 def _every(text: str) -> str:

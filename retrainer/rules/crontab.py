@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
+from calendar import month_name, monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cronsim import CronSim, CronSimError
 
-from retrainer.rules.cron_dialects import crontab_hint
+from retrainer.rules.cron_dialects import command_in, crontab_hint
 from retrainer.util.counts import many
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EPOCH = date(1970, 1, 1).toordinal()
 MINUTES = 1440
+_LEAP_YEAR = 2024
 _MACROS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -110,8 +111,9 @@ def _fields(text: str) -> list[str]:
     stripped = text.strip()
     if stripped.startswith("@"):
         if stripped not in _MACROS:
-            start = "a schedule has times, and a daemon's start is none; " if stripped == "@reboot" else ""
-            hint = start + (crontab_hint(stripped) or f"write five fields, or one of {' '.join(_MACROS)}")
+            if stripped == "@reboot":
+                raise ValueError('a schedule has times, and cron\'s @reboot is none: write a time, such as "@daily"')
+            hint = crontab_hint(stripped) or f"write five fields, or one of {' '.join(_MACROS)}"
             raise ValueError(f"unknown cron name {stripped!r}: {hint}")
         stripped = _MACROS[stripped]
     fields = stripped.split()
@@ -119,6 +121,9 @@ def _fields(text: str) -> list[str]:
         zone = fields[0].partition("=")[2]
         raise ValueError(f'bad cron {text!r}: write "{" ".join(fields[1:])}" here and {zone} as `timezone`')
     if len(fields) != len(_FIELDS):
+        if command := command_in(fields):
+            run = "what runs is written under `submit`"
+            raise ValueError(f"bad cron {text!r}, {command!r} is a command and {run}: {crontab_hint(text)}")
         seconds = ", and none for seconds" if len(fields) == len(_FIELDS) + 1 else ""
         needed = (
             f"it has {many(len(fields), 'field')} and needs minute, hour, day of month, month and day of week{seconds}"
@@ -151,7 +156,20 @@ def _complaint(text: str, fields: list[str]) -> str:
         except CronSimError:
             given = f"bad {name} {fields[position]!r} in cron {text!r}"
             return f"{given}, which takes {allowed}: {crontab_hint(text) or _range_hint(fields[position], allowed)}"
-    return f"cron {text!r} never fires: no month it names has the day {fields[2]}; change one of the two"
+    return _never(text, fields)
+
+
+def _never(text: str, fields: list[str]) -> str:
+    """No month of the expression is as long as its days ask for."""
+    months = CronSim(f"* * * {fields[3]} *", datetime.fromtimestamp(0, UTC)).months
+    last = max(monthrange(_LEAP_YEAR, int(month))[1] for month in months)
+    named = ", ".join(month_name[int(month)] for month in sorted(months))
+    none_of = f"{named} never" if len(months) == 1 else f"none of {named}"
+    example = " ".join((*fields[:2], str(min(last, 28)), *fields[3:]))
+    return (
+        f"cron {text!r} never fires, as {none_of} has a day {fields[2]}: "
+        f'write a day of at most {last}, or another month, such as "{example}"'
+    )
 
 
 def _range_hint(field: str, allowed: str) -> str:

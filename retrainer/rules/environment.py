@@ -59,18 +59,21 @@ DELIVERY: Mapping[str, Type] = {"data": ANY, "headers": MAP}
 """`id` of a source."""
 TIMED: Mapping[str, Type] = {"data": ANY}
 """`time` of a source."""
-ABSENT: Mapping[str, str] = {
-    "key": "give the rule a `for_each`, or remove it",
-    "upstream": "give the rule an `after` trigger, or remove it",
-}
-"""Variables of parameters that not every rule has, and what adds them."""
 
 
 def of_parameters(rule: Rule) -> Mapping[str, Type]:
     """The variables that the parameters of a rule can use."""
-    missing = set()
-    if rule.for_each is None:
-        missing.add("key")
-    if not any(trigger.after for trigger in rule.triggers.values()):
-        missing.add("upstream")
+    missing = absent_from(rule)
     return {name: of for name, of in _RUN.items() if name not in missing}
+
+
+def absent_from(rule: Rule) -> Mapping[str, str]:
+    """The variables of parameters that this rule does not have, and what adds them."""
+    missing = {}
+    if rule.for_each is None:
+        keyed = next((name for name, one in rule.triggers.items() if one.data or one.metric or one.alert), "")
+        added = f"add `for_each: {{by: {{{keyed}: event.data.FIELD}}}}` to the rule, or " if keyed else ""
+        missing["key"] = f"{added}remove `${{key}}`"
+    if not any(trigger.after for trigger in rule.triggers.values()):
+        missing["upstream"] = "add a trigger `after: {rule: NAME}`, or remove `${upstream…}`"
+    return missing

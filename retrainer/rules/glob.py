@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_GLOB = 256
 """Maximum characters of a glob."""
+_NUMBERS = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
+_ONE = "brackets stand for one character: write "
 MAX_TEXT = 4096
 """Maximum characters of a text that a glob can match: no path is longer. A longer text does not match."""
 SPECIAL = re.compile(r"[*?\[]")
@@ -80,21 +82,22 @@ def _words(glob: str) -> Iterator[tuple[str, str]]:
     while i < len(glob):
         star = next((s for s in _STARS if glob.startswith(s, i)), "")
         if star == _PARTS and i > 0 and glob[i - 1] != "/":
-            hint = "write `/**/` for any number of folders, or `*` within a name"
-            raise GlobError(i, "`**/` stands at the beginning or behind a `/`", hint)
+            hint = f"write `{glob[:i]}/{glob[i:]}` or `{glob[:i]}*{glob[i + 2 :]}`"
+            raise GlobError(i, "`**/` must stand at the beginning or behind a `/`", hint)
         if star:
             yield star, ""
             i += len(star)
         elif glob[i] == "[" and (end := glob.find("]", i + 2)) > 0:
-            yield "", _set(glob[i + 1 : end], i)
+            yield "", _set(glob, i + 1, end)
             i = end + 1
         else:
             yield "", "[^/]" if glob[i] == "?" else re.escape(glob[i])
             i += 1
 
 
-def _set(inside: str, at: int) -> str:
+def _set(glob: str, begin: int, end: int) -> str:
     """The expression for `[abc]`, `[a-f]`, or `[!abc]`, which is any other character except `/`."""
+    inside, at = glob[begin:end], begin - 1
     negated = inside[0] in "!^" and len(inside) > 1
     out, i = "", int(negated)
     while i < len(inside):
@@ -103,11 +106,20 @@ def _set(inside: str, at: int) -> str:
             high = inside[i + 2]
             if high < low:
                 problem = f"the range `{low}-{high}` in `[{inside:.40}]` is written backwards"
-                hint = f"brackets stand for one character, such as `[{high}-{low}]`; `*` stands for any name"
-                raise GlobError(at + 1 + i, problem, hint)
+                raise GlobError(at + 1 + i, problem, _in_order(glob, begin, end) or _ONE + f"`[{high}-{low}]`")
             i += 2
         if low == "/":
             raise GlobError(at + 1 + i, "a set takes no `/`", "a `/` stands by itself between the parts of a path")
         out += re.escape(low) + ("-" + re.escape(high) if high != low else "")
         i += 1
     return f"[^/{out}]" if negated else f"(?!/)[{out}]"
+
+
+def _in_order(glob: str, begin: int, end: int) -> str:
+    """What to write for two numbers that differ in their last digit, as in `[2023-2024]`; empty for other sets."""
+    found = _NUMBERS.fullmatch(glob[begin:end])
+    low, high = sorted(found.groups()) if found else ("", "")
+    if len(low) != len(high) or not low or low[:-1] != high[:-1]:
+        return ""
+    narrow = f"{glob[: begin - 1]}{low[:-1]}[{low[-1]}-{high[-1]}]{glob[end + 1 :]}"
+    return f"{_ONE}`{narrow}` for {low} to {high}"

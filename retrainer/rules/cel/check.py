@@ -60,6 +60,23 @@ def _conversion(kinds: frozenset[str]) -> str:
     return "convert it: int(…), double(…)" if kinds & {"int", "double"} else "write one of these here"
 
 
+def _converted(op: str, nodes: Sequence[Node], kinds: Sequence[str]) -> str:
+    """How a text and a number become one kind; in full if they are literals or fields."""
+    if op != "+" or "text" not in kinds or not _NUMBERS.intersection(kinds):
+        return "convert one of them: string(…), int(…), double(…)"
+    pairs = zip(map(_text, nodes), kinds, strict=True)
+    return f"write `{' + '.join(text if kind == 'text' else f'string({text})' for text, kind in pairs)}`"
+
+
+def _text(node: Node) -> str:
+    """A literal, a name or a field as it is written; else `…`."""
+    if isinstance(node, syntax.Literal):
+        return f"'{node.value}'" if isinstance(node.value, str) else str(node.value)
+    if isinstance(node, syntax.Select):
+        return f"{_text(node.of)}.{node.field}"
+    return node.name if isinstance(node, syntax.Name) else "…"
+
+
 class _Checker:
     def __init__(self, absent: Mapping[str, str]) -> None:
         self.mistakes: list[Mistake] = []
@@ -114,7 +131,7 @@ class _Checker:
         types = [self.infer(arg, scope) for arg in given]
         function = FUNCTIONS.get(node.name)
         if function is None:
-            hint = function_hint(node.name) or did_you_mean(node.name, FUNCTIONS)
+            hint = function_hint(node.name, scope) or did_you_mean(node.name, FUNCTIONS)
             if not hint.startswith(("did", "write", "an")):
                 hint = "docs/reference/expressions.md lists them: " + ", ".join(sorted(FUNCTIONS)[:6]) + ", …"
             self.mistakes.append(Mistake(node.at, f"there is no function `{node.name}`", hint))
@@ -142,7 +159,7 @@ class _Checker:
                     read(arg.value)
                 except ValueError as error:
                     what, _, way_out = str(error).partition(": ")
-                    what = f"no pattern: {what}" if node.name == "matches" else what
+                    what = f"not a regular expression: {what}" if node.name == "matches" else what
                     self.mistakes.append(
                         Mistake(arg.at, what, way_out or "write a pattern of RE2, such as '^churn-[0-9]+$'")
                     )
@@ -187,12 +204,15 @@ class _Checker:
         return BOOL if node.op == "!" else found
 
     def chain(self, node: syntax.Chain, scope: dict[str, Type]) -> Type:
-        found = self.infer(node.first, scope)
+        before, found = node.first, self.infer(node.first, scope)
         for op, part in node.rest:
-            found = self._pair(op, found, self.infer(part, scope), part.at)
+            found = self._pair(op, (before, found), (part, self.infer(part, scope)))
+            before = part
         return found
 
-    def _pair(self, op: str, a: Type, b: Type, at: int) -> Type:
+    def _pair(self, op: str, left: tuple[Node, Type], right: tuple[Node, Type]) -> Type:
+        (_, a), (part, b) = left, right
+        at = part.at
         if op in ("==", "!="):
             return BOOL
         if op == "in":
@@ -201,16 +221,17 @@ class _Checker:
         kinds = {a.kind, b.kind} - {"any"}
         if op in ("<", "<=", ">", ">="):
             if not (kinds <= _NUMBERS or (len(kinds) == 1 and kinds <= _ORDERED)):
-                self._odd(op, a, b, at)
+                self._odd(op, left, right)
             return BOOL
         given = _given(op, a.kind, b.kind)
         if given is None:
-            self._odd(op, a, b, at)
+            self._odd(op, left, right)
         return Type(given or "any")
 
-    def _odd(self, op: str, a: Type, b: Type, at: int) -> None:
-        hint = "convert one of them: string(…), int(…), double(…)"
-        self.mistakes.append(Mistake(at, f"`{op}` between {WORDS[a.kind]} and {WORDS[b.kind]}", hint))
+    def _odd(self, op: str, left: tuple[Node, Type], right: tuple[Node, Type]) -> None:
+        (one, a), (other, b) = left, right
+        said = f"`{op}` between {WORDS[a.kind]} and {WORDS[b.kind]}"
+        self.mistakes.append(Mistake(other.at, said, _converted(op, (one, other), (a.kind, b.kind))))
 
 
 _INFER: Mapping[type, Callable[[_Checker, Any, dict[str, Type]], Type]] = {

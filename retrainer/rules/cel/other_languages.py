@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping, Sequence
 
     from retrainer.rules.cel.tokens import Token
 
@@ -62,11 +63,21 @@ _FUNCTIONS = {
     "isinstance": "type(…)",
     "typeof": "type(…)",
 }
-_CLOCK = "an expression cannot read the clock: use `event.time`, `window.end` or `trigger.scheduled_at`"
+_TIMES = {
+    "window": "`window.end` for the end of the batch",
+    "trigger": "`trigger.scheduled_at` for the scheduled time",
+    "event": "`event.time` for the event's time",
+}
+"""What stands for the present time, by the variable that it belongs to."""
+_TESTS = {(False, True): "startsWith", (True, False): "endsWith", (True, True): "contains"}
+"""Method for a text of `LIKE`, by whether it has a `%` at the beginning and at the end."""
 
 
-def operator_hint(before: Token | None, word: Token) -> str:
-    """Return what to write where ``word`` is not expected, empty if it is unknown. ``before`` it is another token."""
+def operator_hint(words: Sequence[Token], at: int) -> str:
+    """Return what to write where the word at ``at`` is not expected, empty if it is unknown."""
+    word, before = words[at], words[at - 1] if at else None
+    if word.text.lower() == "like" and words[at + 1].kind == "value" and isinstance(words[at + 1].value, str):
+        return _like(_operand(words, at), words[at + 1].value)
     if before is not None and word.kind == "name" and before.kind == "value" and not isinstance(before.value, str):
         unit = _OPERATORS.get(word.text)
         return unit or f"write {before.text} without a unit"
@@ -74,7 +85,37 @@ def operator_hint(before: Token | None, word: Token) -> str:
         return _OPERATORS[before.text]
     if word.kind == "end" and before is not None and before.kind == "op":
         return f"write a value behind `{before.text}`"
-    return "write a list in square brackets" if word.text == "," else _OPERATORS.get(word.text, "")
+    return _OPERATORS.get(word.text, "")
+
+
+def list_in_brackets(words: Sequence[Token], at: int) -> tuple[Token, str] | None:
+    """Return the bracket and the hint for `in (a, b)`, where the word at ``at`` is its first comma."""
+    opened = next((i for i in range(at - 1, 0, -1) if words[i].text in "()"), 0)
+    if words[at].text != "," or words[opened].text != "(" or words[opened - 1].text != "in":
+        return None
+    items = [
+        word.text
+        for word in takewhile(lambda one: one.text not in ("(", ")") and one.kind != "end", words[opened + 1 :])
+    ]
+    return words[opened], f"write `[{''.join(items).replace(',', ', ')}]`"
+
+
+def _operand(words: Sequence[Token], at: int) -> str:
+    """The names and dots that end before ``at``."""
+    begin = at
+    while begin and (
+        words[begin - 1].text == "." or (words[begin - 1].kind == "name" and words[begin].text in (".", words[at].text))
+    ):
+        begin -= 1
+    return "".join(word.text for word in words[begin:at])
+
+
+def _like(operand: str, pattern: str) -> str:
+    inner = pattern.strip("%")
+    if "%" in inner or "_" in inner:
+        return f"write `{operand}.matches('^{inner.replace('%', '.*').replace('_', '.')}$')`"
+    test = _TESTS.get((pattern.startswith("%"), pattern.endswith("%")))
+    return f"write `{operand}.{test}('{inner}')`" if test else f"write `{operand} == '{inner}'`"
 
 
 def name_hint(name: str, fields: Mapping[str, str]) -> str:
@@ -87,8 +128,9 @@ def name_hint(name: str, fields: Mapping[str, str]) -> str:
     return f"write `{fields[name]}.{name}`" if name in fields else ""
 
 
-def function_hint(name: str) -> str:
-    """Return what a function of another language is in CEL, empty if it is unknown."""
+def function_hint(name: str, scope: Container[str]) -> str:
+    """Return what a function of another language is in CEL, empty if it is unknown. ``scope`` has the variables."""
     if name in ("now", "today", "utcnow", "time"):
-        return _CLOCK
+        instead = " or ".join(text for variable, text in _TIMES.items() if variable in scope)
+        return f"an expression cannot read the clock: {f'write {instead}' if instead else 'remove it'}"
     return f"write `{_FUNCTIONS[name]}`" if name in _FUNCTIONS else ""

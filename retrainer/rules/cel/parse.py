@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from retrainer.rules.cel.errors import SyntaxProblem
-from retrainer.rules.cel.other_languages import operator_hint
+from retrainer.rules.cel.other_languages import list_in_brackets, operator_hint
 from retrainer.rules.cel.syntax import (
     Call,
     Chain,
@@ -33,6 +33,11 @@ MAX_LENGTH = 2048
 MAX_DEPTH = 32
 """Maximum levels of nesting."""
 MAX_MACROS = 2
+_FLATTER = f"remove brackets that are not needed; at most {MAX_DEPTH} may be open at once"
+_FEWER = (
+    f"keep {MAX_MACROS}: test a field with `match: {{FIELD: VALUE}}` or an item with `x in list`, or let the sender "
+    "add a field with the answer"
+)
 MACROS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
 _LEVELS = ({"||"}, {"&&"}, {"==", "!=", "<", "<=", ">", ">=", "in"}, {"+", "-"}, {"*", "/", "%"})
 _WORDS = {"true": True, "false": False, "null": None}
@@ -90,16 +95,18 @@ class _Parser:
         word = self._word
         found = "it ends too early" if word.kind == "end" else f"unexpected `{word.text:.40}`"
         before = self._words[self._next - 1] if self._next else None
+        at = self._next
         if before is not None and before.text == "not":
-            word, found = before, "unexpected `not`"
-        return SyntaxProblem(
-            word.at, found + (f", {wanted} is expected" if wanted else ""), operator_hint(before, word)
-        )
+            word, found, at = before, "unexpected `not`", at - 1
+        if listed := list_in_brackets(self._words, at):
+            return SyntaxProblem(listed[0].at, "a list stands in square brackets", listed[1])
+        hint = operator_hint(self._words, at)
+        return SyntaxProblem(word.at, found + (f", {wanted} is expected" if wanted else ""), hint)
 
     def _deeper(self, at: int) -> None:
         self._level += 1
         if self._level > MAX_DEPTH:
-            raise SyntaxProblem(at, f"nested deeper than {MAX_DEPTH} levels", "split it, or write it flatter")
+            raise SyntaxProblem(at, f"nested deeper than {MAX_DEPTH} levels", _FLATTER)
 
     def _expression(self) -> Node:
         at = self._word.at
@@ -222,7 +229,7 @@ class _Parser:
         self._macros += 1
         if self._macros > MAX_MACROS:
             said = f"at most {MAX_MACROS} of all, exists, exists_one, map and filter in one expression"
-            raise SyntaxProblem(word.at, said, "split it, or filter with `match` first")
+            raise SyntaxProblem(word.at, said, _FEWER)
         filtering = word.text == "map" and len(args) == 3
         if (len(args) != 2 and not filtering) or not isinstance(args[0], Name):
             said = f"`{word.text}` takes a name and what is asked of each item"

@@ -177,7 +177,7 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("`token` and `basic`", "polling_interval: 30s, token: {from_env: PATH}", "polling_interval: 30s, token: {from_env: PATH}, basic: {username: me, password: {from_env: PATH}}"),
         Mistake("a URL without a host", "http://prometheus:9090", "http://"),
         Mistake("a URL with a path of the API", "http://prometheus:9090", "http://prometheus:9090/api/v1/query"),
-        Mistake("a password in `url`", "http://prometheus:9090", "http://me:pw@prometheus:9090"),
+        Mistake("a password in `url`", '"http://prometheus:9090", polling_interval: 30s, token: {from_env: PATH}', '"http://me:pw@prometheus:9090", polling_interval: 30s', "http://me:pw@prometheus:9090"),
         Mistake("a password in `headers`", "polling_interval: 30s, token: {from_env: PATH}", "polling_interval: 30s, headers: {Authorization: Bearer x}"),
         Mistake("a reserved header", "polling_interval: 30s, token: {from_env: PATH}", "polling_interval: 30s, headers: {Content-Type: text/plain}"),
         Mistake("certificates that do not exist", "polling_interval: 30s, token: {from_env: PATH}", "polling_interval: 30s, tls: {ca_file: /etc/none.pem}"),

@@ -19,7 +19,10 @@ sources:
 rules:
   - {name: churn, triggers: {daily: {schedule: {cron: "@daily"}}}, submit: {workflow_template: churn-train}}
 """
-MISSING = "the environment variable NO_SUCH_VARIABLE is not set (set it, or name another)"
+MISSING = (
+    "the environment variable NO_SUCH_VARIABLE is not set "
+    "(set it where retrainer runs; here set it too, or validate with --ignore-environment)"
+)
 
 
 def problems(folder: Path, text: str) -> list[str]:
@@ -68,12 +71,13 @@ def test_good_ones(tmp_path: Path, prometheus: str, alerts: str) -> None:
         ),
         pytest.param(
             ", headers: {Authorization: Bearer x}",
-            "headers.Authorization: `Authorization` is a secret, and headers are shown (use `token:` or `basic:`)",
+            "headers.Authorization: `Authorization` is a secret, and headers are shown "
+            "(write `token: {from_env: NAME}` in place of it; the variable holds what follows `Bearer`)",
             id="a secret among the headers",
         ),
         pytest.param(
             ", headers: {Content-Type: text/plain}",
-            "headers.Content-Type: `Content-Type` is reserved (remove the line)",
+            "headers.Content-Type: `Content-Type` is reserved (remove `Content-Type: text/plain`)",
             id="a header of ours",
         ),
         pytest.param(

@@ -18,7 +18,10 @@ sources:
 rules:
   - {name: churn, triggers: {new: {data: {source: orders}}}, submit: {workflow_template: churn-train}}
 """
-MISSING = "the environment variable NO_SUCH_VARIABLE is not set (set it, or name another)"
+MISSING = (
+    "the environment variable NO_SUCH_VARIABLE is not set "
+    "(set it where retrainer runs; here set it too, or validate with --ignore-environment)"
+)
 OAUTH = "oauth: {token_endpoint: 'https://id/token', client_id: me, client_secret: {from_file: secret}}"
 
 
@@ -56,7 +59,7 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", sasl: {mechanism: SCRAM-SHA-512, username: me}",
-            "sources.orders.sasl: SCRAM-SHA-512 needs a password (add `password`)",
+            "sources.orders.sasl: SCRAM-SHA-512 needs a password (add `password: {from_env: NAME}` to `sasl`)",
             id="no password",
         ),
         pytest.param(
@@ -66,12 +69,13 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", sasl: {mechanism: OAUTHBEARER}",
-            "sources.orders.sasl: OAUTHBEARER needs a token endpoint (add `oauth`)",
+            "sources.orders.sasl: OAUTHBEARER needs a token endpoint "
+            "(add `oauth: {token_endpoint: https://…, client_id: NAME, client_secret: {from_env: NAME}}` to `sasl`)",
             id="no tokens",
         ),
         pytest.param(
             ", sasl: {mechanism: AWS_MSK_IAM}",
-            "sources.orders.sasl.mechanism: AWS_MSK_IAM needs TLS (add `tls: {}`)",
+            "sources.orders.sasl.mechanism: AWS_MSK_IAM needs TLS (add `tls: {}` to the source, beside `sasl`)",
             id="MSK in the clear",
         ),
         pytest.param(
@@ -120,4 +124,4 @@ def test_a_broker_without_a_port(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(RULES % ", tls: {ca_file: nowhere.pem}")
     (problem,) = validate(str(tmp_path / "rules.yaml"))[1]
-    assert problem.message == f"{tmp_path / 'nowhere.pem'} cannot be read (No such file or directory)"
+    assert problem.message == f"{tmp_path / 'nowhere.pem'} cannot be read on this machine (No such file or directory)"

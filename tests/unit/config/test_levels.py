@@ -72,28 +72,28 @@ T = "rules[1].triggers"
         pytest.param("match: {metric: ks}", "match: {event.nope: ks}", f"{T}.p.metric.match.event.nope: an event has no `nope` (known here: attributes, data, id, source, subject, time, type)", id="a match of a field that no event has"),
         pytest.param("match: {metric: ks}", "match: {event: ks}", f"{T}.p.metric.match.event: `event` is not a field (write `size`, `object.key` or `event.type`)", id="a match of no field"),
         pytest.param("match: {metric: ks}", "value: evnt.data.x", f"{T}.p.metric.value: unknown name `evnt` in an expression (did you mean `event`?)", id="a value by a name that does not exist"),
-        pytest.param("{source: push", "{source: alerts", f"{T}.p.metric.source: alerts have no values (write an `alert:` trigger for it)", id="a metric of alerts"),
+        pytest.param("{source: push", "{source: alerts", f"{T}.p.metric.source: alerts have no values (write `alert: {{source: alerts, match: {{alertname: NAME}}}}` in place of `metric:`)", id="a metric of alerts"),
         pytest.param("{source: prometheus, expr", "{source: prometeus, expr", f"{T}.drift.metric.source: unknown source `prometeus` (did you mean `prometheus`?)", id="an unknown source of a metric"),
-        pytest.param("page: {alert: {source: alerts", "page: {alert: {source: push", f"{T}.page.alert.source: `push` is a webhook, which has no alerts (name a source of type alertmanager)", id="an alert of a webhook"),
+        pytest.param("page: {alert: {source: alerts", "page: {alert: {source: push", f"{T}.page.alert.source: `push` is a webhook, which has no alerts (write `source: alerts`)", id="an alert of a webhook"),
         pytest.param("max_age: 14d", "max_age: 0s", f"{T}.stale.freshness.max_age: must be longer than 0s (write such as 14d)", id="no age"),
         pytest.param("max_age: 14d", "max_age: 14d, min_retry_interval: 0s", f"{T}.stale.freshness.min_retry_interval: must be longer than 0s (write such as 1h)", id="again at once"),
         pytest.param("after: {rule: features, ", "after: {rule: feature, ", f"{T}.rebuilt.after.rule: unknown rule `feature` (did you mean `features`?)", id="after no rule"),
         pytest.param("upstream.outputs.rows > 10", "upstrem.outputs.rows > 10", f"{T}.rebuilt.after.where: unknown name `upstrem` in an expression (did you mean `upstream`?)", id="where over a name that does not exist"),
-        pytest.param("rule: features, where", "rule: churn, where", f"{T}.rebuilt.after.rule: a cycle: churn after churn (remove one of them)", id="after itself"),
-        pytest.param('{daily: {schedule: {cron: "@daily"}}}', "{daily: {after: {rule: churn}}}", "rules[0].triggers.daily.after.rule: a cycle: features after churn after features (remove one of them)\nrules[1].triggers.rebuilt.after.rule: a cycle: churn after features after churn (remove one of them)", id="a circle of two"),
-        pytest.param("any: [page", "any: [pag", "rules[1].when.any[0]: there is no trigger `pag` (did you mean `page`?)\nrules[1].triggers.page: `when` does not name `page`, so it does nothing (add it, or remove it)", id="a trigger that does not exist"),
-        pytest.param("any: [page, ", "any: [", f"{T}.page: `when` does not name `page`, so it does nothing (add it, or remove it)", id="a trigger that nobody asks for"),
-        pytest.param("{all: [drift, p], ", "{all: [drift], any: [p], ", "rules[1].when.any[3]: exactly one of any, all, at_least is required, not any and all (nest one in the other)", id="any and all in one group"),
+        pytest.param("rule: features, where", "rule: churn, where", f"{T}.rebuilt.after.rule: the rule `churn` cannot come after itself (name another rule, or remove the trigger `rebuilt`)", id="after itself"),
+        pytest.param('{daily: {schedule: {cron: "@daily"}}}', "{daily: {after: {rule: churn}}}", "rules[0].triggers.daily.after.rule: a cycle: features after churn after features (remove the `after` trigger of features or churn)\nrules[1].triggers.rebuilt.after.rule: a cycle: churn after features after churn (remove the `after` trigger of churn or features)", id="a circle of two"),
+        pytest.param("any: [page", "any: [pag", "rules[1].when.any[0]: there is no trigger `pag` (did you mean `page`?)\nrules[1].triggers.page: `when` does not name `page`, so it does nothing (add `page` to `when`, or remove the trigger `page`)", id="a trigger that does not exist"),
+        pytest.param("any: [page, ", "any: [", f"{T}.page: `when` does not name `page`, so it does nothing (add `page` to `when`, or remove the trigger `page`)", id="a trigger that nobody asks for"),
+        pytest.param("{all: [drift, p], ", "{all: [drift], any: [p], ", "rules[1].when.any[3]: exactly one of any, all, at_least is required, not any and all (write {any: [p, {all: [drift]}]} or {all: [drift, {any: [p]}]})", id="any and all in one group"),
         pytest.param("{all: [drift, p], ", "{at_least: {n: 3, of: [drift, p]}, ", "rules[1].when.any[3].at_least.n: 3 of 2 is impossible (write at most 2)", id="more than there are"),
         pytest.param("any: [page", "any: [incident, page", "rules[1].when.any[0]: `incident` is in `unless` already (keep one)", id="in when and in unless"),
         pytest.param("unless: [incident]", "unless: [incident, inciden]", "rules[1].unless[1]: there is no trigger `inciden` (did you mean `incident`?)", id="unless a trigger that does not exist"),
-        pytest.param("any: [page, stale, rebuilt, {all: [drift, p], within: 24h}]", f"any: [page, stale, rebuilt, drift, {'{any: [' * 8}p{']}' * 8}]", f"rules[1].when{'.any[4]' + '.any[0]' * 7}: nested deeper than 8 groups (make it flatter)", id="nested too deep"),
-        pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "{per: 24h}", "rules[1].limits.budget: the budget has no limit (write `runs:` or `gpu_hours:` beneath it)", id="the budget has no limit"),
+        pytest.param("any: [page, stale, rebuilt, {all: [drift, p], within: 24h}]", f"any: [page, stale, rebuilt, drift, {'{any: [' * 8}p{']}' * 8}]", f"rules[1].when{'.any[4]' + '.any[0]' * 7}: groups nested deeper than 8 (replace an `any` that has one member, or that is a member of an `any`, by its members; the same for `all`)", id="nested too deep"),
+        pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "{per: 24h}", "rules[1].limits.budget: the budget has no limit (write such as {runs: 10, per: 1d} or {gpu_hours: 400, per: 1d})", id="the budget has no limit"),
         pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "gpu_hours: 4, per: 24h, reserve: 6", "rules[1].limits.budget.reserve: more than the 4 GPU hours of the budget, so no run could ever start (reserve less, or allow more)", id="a reserve beyond the budget"),
         pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "per: 24h, reserve: 6", "rules[1].limits.budget.reserve: the budget has no GPU hours to reserve (add `gpu_hours:`, or remove it)", id="a reserve of nothing"),
         pytest.param("per: 24h, reserve", "per: 0s, reserve", "rules[1].limits.budget.per: must be longer than 0s (write such as 24h or 30d)", id="a budget for no time"),
         pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "growh", "rules[1].limits.budget: unknown budget `growh` (did you mean `growth`?)", id="an unknown budget"),
-        pytest.param("gpu_hours: 400, per: 30d", "per: 30d", "budgets.growth: the budget has no limit (write `runs:` or `gpu_hours:` beneath it)", id="a shared budget of nothing"),
+        pytest.param("gpu_hours: 400, per: 30d", "per: 30d", "budgets.growth: the budget has no limit (write such as {runs: 10, per: 30d} or {gpu_hours: 400, per: 30d})", id="a shared budget of nothing"),
         pytest.param("mute: [office]", "mute: [ofice]", "rules[1].limits.mute[0]: unknown calendar `ofice` (did you mean `office`?)", id="an unknown calendar"),
         pytest.param(", cooldown: {period: 6h}", "", "rules[1].feedback.backoff: the rule has no cooldown (add `limits: {cooldown: {period: …}}`)", id="nothing to stretch"),
         pytest.param("outputs.hours", "output.hours", "rules[1].cost.gpu_hours: unknown name `output` in an expression (did you mean `outputs`?)", id="a cost over a name that does not exist"),
@@ -108,7 +108,7 @@ def test_a_mistake_is_said_at_its_place_with_the_way_out(tmp_path: Path, old: st
 def test_what_holds_back_must_last(tmp_path: Path) -> None:
     text = GOOD.replace("unless: [incident]", "unless: [incident, rebuilt]").replace("stale, rebuilt", "stale")
     assert said(tmp_path, text) == [
-        "rules[1].unless[1]: `rebuilt` cannot be used in `unless`: only metric, alert and freshness triggers can (for times use `limits: {mute: [calendar]}`)"
+        "rules[1].unless[1]: `rebuilt` cannot be used in `unless`: only metric, alert and freshness triggers can (remove `rebuilt`, and name it in `when`)"
     ]
 
 
@@ -128,5 +128,7 @@ def test_a_chain_has_at_most_eight_links(tmp_path: Path) -> None:
     first = '  - {name: r0, triggers: {t: {schedule: {cron: "@daily"}}}, submit: {workflow_template: x}}'
     whole = "\n".join(["version: 1", "rules:", first, *rules, ""])
     (only,) = said(tmp_path, whole)
-    assert only.startswith("rules[8].triggers.t.after.rule: a chain of 9 rules: r8 after r7 after")
+    assert only.startswith(
+        "rules[8].triggers.t.after.rule: a chain of 9 rules, at most 8 are allowed: r8 after r7 after"
+    )
     assert said(tmp_path, whole.replace(rules[-1] + "\n", "")) == []

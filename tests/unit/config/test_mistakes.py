@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EVERY = [pytest.param(one, id=f"{table}: {one.name}") for table, found in TABLES.items() for one in found]
 NO_FIELD = re.compile(
-    r"^\S+:\d+:\d+: (not YAML|not UTF-8|the file|a second|there is no such file|this is a|a `\$|a text that)"
+    r"^\S+:\d+:\d+: (not YAML|not UTF-8|the file|a second|there is no such file|this is a|a `\$|a text that|a tab)"
 )
 
 

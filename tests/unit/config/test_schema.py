@@ -4,7 +4,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from retrainer.config.fields import BOOLEANS, NUMBERS
+from retrainer.config.models import Rules
 from retrainer.config.schema import rules_schema, settings_schema
+from retrainer.config.settings import Settings
 
 
 def fields(schema: Any) -> Iterator[tuple[str, Any]]:
@@ -19,6 +22,24 @@ def fields(schema: Any) -> Iterator[tuple[str, Any]]:
 )
 def test_every_field_is_described(schema: dict[str, Any]) -> None:
     assert [name for name, field in fields(schema) if not field.get("description") and "$ref" not in field] == []
+
+
+def kinds(part: Any, definitions: Any) -> set[str]:
+    """The JSON types that a field accepts."""
+    if "$ref" in part:
+        return kinds(definitions[part["$ref"].rsplit("/", 1)[1]], definitions)
+    ways = part.get("anyOf") or part.get("oneOf") or []
+    return set[str]().union(*(kinds(way, definitions) for way in ways)) if ways else {part.get("type", "string")}
+
+
+def test_the_reader_of_yaml_knows_the_fields_of_numbers_and_of_true_or_false() -> None:
+    found: dict[str, set[str]] = {}
+    for schema in (Rules.model_json_schema(), Settings.model_json_schema()):
+        for name, field in fields(schema):
+            found.setdefault(name, set()).update(kinds(field, schema["$defs"]))
+    numbers = {"number", "integer"}
+    assert {name for name, of in found.items() if of & numbers and "string" not in of} == NUMBERS
+    assert {name for name, of in found.items() if "boolean" in of} == BOOLEANS
 
 
 def test_the_sections_and_both_forms_of_a_rule_are_there() -> None:

@@ -388,8 +388,14 @@ def test_a_range_from_the_beginning_of_time_is_answered() -> None:
 @pytest.mark.parametrize(
     ("cron", "message"),
     [
-        pytest.param("0 0 30 2 *", "never fires: no month it names has the day 30", id="30-February"),
-        pytest.param("0 0 31 4,6,9,11 *", "never fires: no month it names has the day 31", id="31st-of-short-months"),
+        pytest.param(
+            "0 0 30 2 *", "never fires, as February never has a day 30: write a day of at most 29", id="30-February"
+        ),
+        pytest.param(
+            "0 0 31 4,6,9,11 *",
+            "as none of April, June, September, November has a day 31: write a day of at most 30",
+            id="31st-of-short-months",
+        ),
         pytest.param("0 24 * * *", "bad hour '24' in cron '0 24 * * *', which takes 0-23: write", id="hour-24"),
         pytest.param("60 * * * *", "bad minute '60'", id="minute-60"),
         pytest.param("0 0 0 * *", "bad day of month '0'", id="day-0"),
@@ -410,9 +416,7 @@ def test_a_range_from_the_beginning_of_time_is_answered() -> None:
         pytest.param(
             "CRON_TZ=Europe/Berlin 0 2 * * *", "here and Europe/Berlin as `timezone`", id="zone-in-the-expression"
         ),
-        pytest.param(
-            "@reboot", "unknown cron name '@reboot': a schedule has times, and a daemon's start is none", id="@reboot"
-        ),
+        pytest.param("@reboot", "a schedule has times, and cron's @reboot is none: write a time", id="@reboot"),
         pytest.param("@Daily", "unknown cron name", id="names-are-lower-case"),
     ],
 )

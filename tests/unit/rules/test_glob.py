@@ -80,7 +80,7 @@ def test_what_it_matches(glob: str, text: str, expected: bool) -> None:
     [
         ("run[2024-2023]/*", 7, "the range `4-2` in `[2024-2023]` is written backwards"),
         ("a[z-a]", 2, "the range `z-a` in `[z-a]` is written backwards"),
-        ("a**/b", 1, "`**/` stands at the beginning or behind a `/`"),
+        ("a**/b", 1, "`**/` must stand at the beginning or behind a `/`"),
         ("a[b/]", 3, "a set takes no `/`"),
         ("*" * 300, 0, "a glob of 300 characters; at most 256 are allowed"),
     ],

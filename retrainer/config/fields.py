@@ -1,0 +1,57 @@
+"""What fields take, as far as the reader of YAML must know it: before their models are at hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrainer.config.tree import Path
+
+NUMBERS = frozenset(
+    (
+        *(
+            "above",
+            "below",
+            "clear",
+            "connections",
+            "consecutive",
+            "events",
+            "factor",
+            "limit",
+            "max_active",
+            "max_keys",
+        ),
+        *("max_dead_letters", "max_queue", "max_series", "max_wrong_tokens", "n", "pause_after_failures", "percent"),
+        *("port", "priority", "reserve", "sample", "series", "version"),
+    )
+)
+"""Fields that take a number and no text."""
+BOOLEANS = frozenset(("check_hostname", "ignore_own_outputs", "isolate_steps"))
+"""Fields that take true or false."""
+_ANY = frozenset(("parameters", "with", "match", "spec"))
+"""Maps whose values may be of any kind."""
+_TEXTS = _ANY | {"labels", "annotations", "headers"}
+EXAMPLES = {
+    "pools": "{gpu: 4}",
+    "budgets": "{growth: {runs: 10, per: 30d}}",
+    "calendars": "{year_end: {dates: [2026-12-24/2027-01-02]}}",
+    "labels": "{team: growth}",
+    "match": "{key: churn/**}",
+    "limits": "{cooldown: 6h}",
+    "at_least": "{events: 20}",
+    "batch": "{at_least: {events: 20}}",
+    "when": "{any: [TRIGGER]}",
+}
+"""A value of a map that may be left empty by mistake."""
+
+
+def takes_text(path: Path) -> bool:
+    """Whether a text may fit at a path; it may where nothing is known."""
+    if _TEXTS.intersection(map(str, path)):
+        return True
+    return path[:1] not in (("pools",), ("budgets",)) and "at_least" not in path and not NUMBERS.intersection(path[-1:])
+
+
+def takes_boolean(path: Path) -> bool:
+    """Whether true or false fits at a path."""
+    return bool(_ANY.intersection(map(str, path)) or BOOLEANS.intersection(path[-1:]))
