@@ -61,4 +61,6 @@ def _limit(budget: Budget) -> str:
 def _feedback(feedback: Feedback, rule: Rule) -> Iterator[Violation]:
     yield from check_cel(("feedback", "promoted"), feedback.promoted, OUTPUTS, BOOLEAN)
     if feedback.backoff is not None and rule.limits.cooldown is None:
-        yield Violation(("feedback", "backoff"), "the rule has no cooldown", "add `limits: {cooldown: {period: …}}`")
+        yield Violation(
+            ("feedback", "backoff"), "the rule has no cooldown", "add `cooldown: 6h` under the `limits` of the rule"
+        )

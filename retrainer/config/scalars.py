@@ -26,13 +26,13 @@ _TRAPS = {
     ): "text to some readers of YAML and a number to base 60 to others: write {quoted}",
     re.compile(
         r"[-+]?0[0-9_]+|0o[0-7]+|0b[01_]+"
-    ): "octal or binary to some readers of YAML and not to others: write {decimal}, or {quoted}",
+    ): "octal or binary to some readers of YAML and not to others: write {decimal}{or_quoted}",
     re.compile(
         r"[-+]?[0-9]+([eE][-+]?[0-9]+)|[-+]?[0-9]*\.[0-9]*[eE][0-9]+"
-    ): "a number to some readers of YAML and text to others: write {decimal}, or {quoted}",
+    ): "a number to some readers of YAML and text to others: write {decimal}{or_quoted}",
     re.compile(
         r"[-+]?[0-9](?=.*_)[0-9_.]*"
-    ): "a number to some readers of YAML and text to others: write {decimal}, or {quoted}",
+    ): "a number to some readers of YAML and text to others: write {decimal}{or_quoted}",
     re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a number, such as 0.2{or_quoted}",
 }
 """Texts that parsers read differently; the first pattern that matches the whole text is used."""

@@ -68,6 +68,12 @@ def _converted(op: str, nodes: Sequence[Node], kinds: Sequence[str]) -> str:
     return f"write `{' + '.join(text if kind == 'text' else f'string({text})' for text, kind in pairs)}`"
 
 
+def _usage(call: syntax.Call) -> str:
+    """How to write the call, over its own value if that is a name or a field."""
+    value = _text(call.target or (*call.args, call)[0])
+    return f"write {usage(call.name)}".replace("`x.", "`x." if "…" in value else f"`{value}.")
+
+
 def _text(node: Node) -> str:
     """A literal, a name or a field as it is written; else `…`."""
     if isinstance(node, syntax.Literal):
@@ -138,12 +144,12 @@ class _Checker:
             return ANY
         if not function.also_free and function.member != (node.target is not None):
             said = f"`{node.name}` stands " + ("behind its first value" if function.member else "before its value")
-            self.mistakes.append(Mistake(node.at, said, f"write {usage(node.name)}"))
+            self.mistakes.append(Mistake(node.at, said, _usage(node)))
         elif not function.accepts(len(given)):
             most = len(function.takes) - (node.target is not None)
             counts = f"{most - function.optional} or {most}" if function.optional else str(most or "no")
             said = f"`{node.name}` takes {counts} value{'s' * (most != 1)} in its brackets, not {len(node.args)}"
-            self.mistakes.append(Mistake(node.at, said, f"write {usage(node.name)}"))
+            self.mistakes.append(Mistake(node.at, said, _usage(node)))
         else:
             for found, kinds, arg in zip(types, function.takes, given, strict=False):
                 self._wants(kinds, found, arg.at, f"`{node.name}` takes")

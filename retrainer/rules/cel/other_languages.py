@@ -73,14 +73,17 @@ _TESTS = {(False, True): "startsWith", (True, False): "endsWith", (True, True): 
 """Method for a text of `LIKE`, by whether it has a `%` at the beginning and at the end."""
 
 
-def operator_hint(words: Sequence[Token], at: int) -> str:
-    """Return what to write where the word at ``at`` is not expected, empty if it is unknown."""
+def operator_hint(words: Sequence[Token], at: int, text: str) -> str:
+    """Return what to write where the word at ``at`` of ``text`` is not expected, empty if it is unknown."""
     word, before = words[at], words[at - 1] if at else None
+    if word.text == "if" and (choice := _choice(words, at, text)):
+        return choice
     if word.text.lower() == "like" and words[at + 1].kind == "value" and isinstance(words[at + 1].value, str):
         return _like(_operand(words, at), words[at + 1].value)
     if before is not None and word.kind == "name" and before.kind == "value" and not isinstance(before.value, str):
         unit = _OPERATORS.get(word.text)
-        return unit or f"write {before.text} without a unit"
+        alone = words[at + 1].kind == "end" and at == 1
+        return unit or (f'write "{before.text}", without a unit' if alone else f"write {before.text} without a unit")
     if word.text in ("=", ">") and before is not None and before.text in ("==", "!=", "<"):
         return _OPERATORS[before.text]
     if word.kind == "end" and before is not None and before.kind == "op":
@@ -98,6 +101,15 @@ def list_in_brackets(words: Sequence[Token], at: int) -> tuple[Token, str] | Non
         for word in takewhile(lambda one: one.text not in ("(", ")") and one.kind != "end", words[opened + 1 :])
     ]
     return words[opened], f"write `[{''.join(items).replace(',', ', ')}]`"
+
+
+def _choice(words: Sequence[Token], at: int, text: str) -> str:
+    """`a if b else c` as CEL has it, if it is the whole text; else empty."""
+    end = next((i for i in range(at + 1, len(words) - 1) if words[i].text == "else"), 0)
+    if not end or any(word.text in "()[]{}" for word in words[:-1]):
+        return ""
+    then, condition, other = text[: words[at].at], text[words[at + 1].at : words[end].at], text[words[end + 1].at :]
+    return f"write `{condition.strip()} ? {then.strip()} : {other.strip()}`"
 
 
 def _operand(words: Sequence[Token], at: int) -> str:

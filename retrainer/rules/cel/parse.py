@@ -55,14 +55,15 @@ def parse(text: str) -> Node:
     """Parse an expression. Raise SyntaxProblem with the place and a correction."""
     if len(text) > MAX_LENGTH:
         raise SyntaxProblem(0, f"expression of {len(text)} characters; at most {MAX_LENGTH} are allowed", "split it")
-    return _Parser(tokens(text)).whole()
+    return _Parser(text).whole()
 
 
 class _Parser:
     """Reads the tokens once. ``_level`` is the current nesting, ``_macros`` the number of macros so far."""
 
-    def __init__(self, words: list[Token]) -> None:
-        self._words = words
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._words = tokens(text)
         self._next = 0
         self._level = 0
         self._macros = 0
@@ -100,7 +101,7 @@ class _Parser:
             word, found, at = before, "unexpected `not`", at - 1
         if listed := list_in_brackets(self._words, at):
             return SyntaxProblem(listed[0].at, "a list stands in square brackets", listed[1])
-        hint = operator_hint(self._words, at)
+        hint = operator_hint(self._words, at, self._text)
         return SyntaxProblem(word.at, found + (f", {wanted} is expected" if wanted else ""), hint)
 
     def _deeper(self, at: int) -> None:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+from retrainer.config.errors import shown
 from retrainer.config.load import validate
 from tests.unit.config.mistake import Mistake
 from tests.unit.config.other_tools import OF_OTHER_TOOLS
+
+if TYPE_CHECKING:
+    from retrainer.config.errors import Problem
 
 ROOT = Path(__file__).parents[3]
 GOOD = (ROOT / "tests/unit/config/good.yaml").read_text()
@@ -37,7 +43,7 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("an anchor, an alias, `<<`", "pools: {gpu: 4}", "pools: &all {gpu: 4}"),
         Mistake("`no`, `yes`, `on`, `off` unquoted", "team: growth", "team: no"),
         Mistake("… also as a key", "team: growth", "on: growth"),
-        Mistake("`22:22` unquoted", "team: growth", "team: 22:22"),
+        Mistake("`22:22` unquoted", "description: Daily", "description: 22:22"),
         Mistake("`017`, `0o17` unquoted", "gpu: 4", "gpu: 017"),
         Mistake("`1e3` unquoted", "gpu: 4", "gpu: 1e3"),
         Mistake("`1_000` unquoted", "gpu: 4", "gpu: 1_000"),
@@ -201,7 +207,7 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("the API open to all without a token", "", _settings("http: {host: 0.0.0.0}"), "http: {host: 0.0.0.0}", "retrainer.yaml"),
         Mistake("a read-only token alone", "", _settings("http: {read_token: {from_env: HOME}}"), "http: {read_token: {from_env: HOME}}", "retrainer.yaml"),
         Mistake("a token for no namespace", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}}]}"), "http: {tokens: [{name: fraud, token: {from_env: HOME}}]}", "retrainer.yaml"),
-        Mistake("a namespace that is not in a list", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}, namespaces: fraud}]}"), "namespaces: fraud", "retrainer.yaml"),
+        Mistake("a namespace that is not in a list", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}, namespaces: ml}]}"), "namespaces: ml", "retrainer.yaml"),
         Mistake("a team that administers", "", _settings("http: {tokens: [{name: fraud, token: {from_env: HOME}, namespaces: [ml], verbs: [administer]}]}"), "namespaces: [ml], verbs: [administer]", "retrainer.yaml"),
     ],
     **OF_OTHER_TOOLS,
@@ -209,16 +215,25 @@ TABLES: dict[str, list[Mistake]] = {
 
 
 def said(mistake: Mistake) -> list[str]:
-    """The problems of the valid file after the change."""
-    text = GOOD.replace(mistake.old, mistake.new) if mistake.old else mistake.new
+    """The messages about the valid file after the change."""
+    return [str(problem) for problem in problems_of(written(mistake), mistake.file)]
+
+
+def written(mistake: Mistake) -> str:
+    """The valid file after the change."""
+    return GOOD.replace(mistake.old, mistake.new) if mistake.old else mistake.new
+
+
+def problems_of(text: str, file: str) -> list[Problem]:
+    """The problems of a file that is alone in the working directory."""
     here = Path.cwd()
     with TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            if mistake.file == "retrainer.yaml" and "rules:" not in text:
+            if file == "retrainer.yaml" and "[nowhere]" not in text:
                 Path("rules").mkdir()
-            Path(mistake.file).write_bytes(text.encode(errors="surrogateescape"))
-            return [str(problem) for problem in validate(mistake.file)[1]]
+            Path(file).write_bytes(text.encode(errors="surrogateescape"))
+            return [replace(problem, file=shown(problem.file)) for problem in validate(file)[1]]
         finally:
             os.chdir(here)
 
@@ -233,8 +248,8 @@ def tables() -> str:
 
 
 def _row(mistake: Mistake) -> str:
-    shown = _cell(mistake.shown or mistake.new)
-    return f"| {mistake.name} | {shown} | {'<br>'.join(_cell(one) for one in said(mistake))} |"
+    wrote = _cell(mistake.shown or mistake.new)
+    return f"| {mistake.name} | {wrote} | {'<br>'.join(_cell(one) for one in said(mistake))} |"
 
 
 def _cell(text: str) -> str:

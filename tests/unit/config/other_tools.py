@@ -82,7 +82,7 @@ OF_OTHER_TOOLS: dict[str, list[Mistake]] = {
     ],
     "From Python, SQL and JavaScript": [
         Mistake("`and`", WHERE, '"event.data.size > 1024 and true"'),
-        Mistake("`not`", WHERE, '"not event.data.size"'),
+        Mistake("`not`", WHERE, '"not has(event.data.size)"'),
         Mistake("`=`", WHERE, '"event.data.size = 1024"'),
         Mistake("`===`", WHERE, "\"event.data.key === 'a'\""),
         Mistake("`<>`", WHERE, "\"event.data.key <> 'a'\""),

@@ -95,7 +95,7 @@ T = "rules[1].triggers"
         pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "growh", "rules[1].limits.budget: unknown budget `growh` (did you mean `growth`?)", id="an unknown budget"),
         pytest.param("gpu_hours: 400, per: 30d", "per: 30d", "budgets.growth: the budget has no limit (write such as {runs: 10, per: 30d} or {gpu_hours: 400, per: 30d})", id="a shared budget of nothing"),
         pytest.param("mute: [office]", "mute: [ofice]", "rules[1].limits.mute[0]: unknown calendar `ofice` (did you mean `office`?)", id="an unknown calendar"),
-        pytest.param(", cooldown: {period: 6h}", "", "rules[1].feedback.backoff: the rule has no cooldown (add `limits: {cooldown: {period: …}}`)", id="nothing to stretch"),
+        pytest.param(", cooldown: {period: 6h}", "", "rules[1].feedback.backoff: the rule has no cooldown (add `cooldown: 6h` under the `limits` of the rule)", id="nothing to stretch"),
         pytest.param("outputs.hours", "output.hours", "rules[1].cost.gpu_hours: unknown name `output` in an expression (did you mean `outputs`?)", id="a cost over a name that does not exist"),
         pytest.param("promoted: outputs.promoted", "promoted: \"'yes'\"", "rules[1].feedback.promoted: it is always 'yes', not true or false (compare something, such as `event.data.size > 0`)", id="promoted is never boolean"),
     ],
