@@ -72,6 +72,8 @@ def follows(finding: Violation, cut: Sequence[Path]) -> bool:
     path = finding.path
     if path[:2] == ("for_each", "by") and finding.offset is None and any(gone[0] == "triggers" for gone in cut):
         return True
+    if path == ("feedback", "backoff") and ("cooldown",) in cut:  # written beside `limits`, not in it
+        return True
     if path == ("submit",):
         return any(gone[0] == "submit" and _may_be_target(gone) for gone in cut)
     if path[:1] == ("triggers",) and ("triggers",) in cut:

@@ -74,6 +74,10 @@ def _result(path: Path, text: str, found: Type, gives: frozenset[str]) -> Iterat
             fitting = [name for name, of in found.fields.items() if of.kind in gives]
             also = f"; here also: {', '.join(fitting[1:])}" if fitting[1:] else ""
             hint = f"write a field of it, such as `{text}.{fitting[0]}`{also}" if fitting else "write a field of it"
+        elif kind == "map" and gives != BOOLEAN:
+            hint = f"write a field of it, such as `{text}.FIELD`"
+        elif kind in ("moment", "double") and gives == NAME:
+            hint = f"write `string({text})`"
         yield Violation(path, f"it gives {'a number' if kind in NUMBER else WORDS[kind]}, not {asked}", hint, 0)
 
 

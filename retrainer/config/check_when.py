@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from retrainer.config.errors import did_you_mean
 from retrainer.config.examples import flow
 from retrainer.config.models import Group
+from retrainer.config.models.base import written_duration
 from retrainer.config.violation import Violation, exactly_one
 
 if TYPE_CHECKING:
@@ -94,7 +95,10 @@ def _nested(group: Group) -> str:
 
 
 def _plain(member: Condition) -> object:
-    return member.model_dump(exclude_unset=True, by_alias=True) if isinstance(member, Group) else member
+    if not isinstance(member, Group):
+        return member
+    within = {} if member.within is None else {"within": written_duration(member.within)}
+    return member.model_dump(exclude_unset=True, by_alias=True) | within
 
 
 def _unknown(path: Path, name: str, rule: Rule) -> Violation:

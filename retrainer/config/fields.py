@@ -43,6 +43,10 @@ EXAMPLES = {
     "when": "{any: [TRIGGER]}",
 }
 """A value of a map that may be left empty by mistake."""
+MAPS = frozenset(
+    ("sources", "rules", "templates", "triggers", "defaults", "submit", "parameters", "metadata", "for_each")
+)
+"""Other maps and lists."""
 
 
 def takes_text(path: Path) -> bool:

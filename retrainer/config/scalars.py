@@ -33,7 +33,7 @@ _TRAPS = {
     re.compile(
         r"[-+]?[0-9](?=.*_)[0-9_.]*"
     ): "a number to some readers of YAML and text to others: write {decimal}{or_quoted}",
-    re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a number, such as 0.2{or_quoted}",
+    re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE): "not a finite number: write a number, such as 1{or_quoted}",
 }
 """Texts that parsers read differently; the first pattern that matches the whole text is used."""
 _LARGEST = 2**63

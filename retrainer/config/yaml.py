@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from retrainer.config.errors import cut
-from retrainer.config.fields import EXAMPLES, takes_boolean, takes_text
+from retrainer.config.fields import EXAMPLES, MAPS, takes_boolean, takes_text
 from retrainer.config.scalars import LONGEST_SHOWN, resolve, resolve_for
 from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
 
@@ -298,8 +298,10 @@ def _of_braces(found: re.Match[str], path: Path) -> str:
 def _value_for(path: Path) -> str:
     if not path or isinstance(path[-1], int):
         return "give a value, or remove the line"
-    shape = EXAMPLES.get(path[-1], "VALUE") if len(path) == 1 or path[-1] in EXAMPLES else "VALUE"
-    return f"write `{path[-1]}: {shape}` or the entries indented beneath it, or remove the line"
+    name = path[-1]
+    if name in EXAMPLES:
+        return f"write `{name}: {EXAMPLES[name]}` or the entries indented beneath it, or remove the line"
+    return f"write `{name}: …`{', or the entries indented beneath it' * (name in MAPS)}, or remove the line"
 
 
 def _quoted_key(key: str, mark: Mark) -> str:

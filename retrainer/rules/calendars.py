@@ -153,7 +153,7 @@ def _date(day: str, text: str) -> int:
         month = int(day[5:7])
         what = f"month {day[5:7]}" if not 1 <= month <= _MONTHS else f"day {day[8:]} in {month_name[month]}"
         wrong = f"there is no {what}" if day[:4] != "0000" else wrong
-    raise ValueError(f"bad date {text!r}, {wrong}: write {_FORMS}")
+    raise ValueError(f"{wrong if repr(text) in wrong else f'bad date {text!r}, {wrong}'}: write {_FORMS}")
 
 
 def _times(text: str) -> tuple[int, int]:

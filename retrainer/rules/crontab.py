@@ -111,7 +111,7 @@ def _fields(text: str) -> list[str]:
     stripped = text.strip()
     if stripped.startswith("@"):
         if stripped not in _MACROS:
-            if stripped == "@reboot":
+            if stripped.lower() == "@reboot":
                 raise ValueError('a schedule has times, and cron\'s @reboot is none: write a time, such as "@daily"')
             hint = crontab_hint(stripped) or f"write five fields, or one of {' '.join(_MACROS)}"
             raise ValueError(f"unknown cron name {stripped!r}: {hint}")

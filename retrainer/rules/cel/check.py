@@ -5,6 +5,7 @@ Values from an event have the type `any` and pass everywhere. All other values h
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from retrainer.rules.cel.syntax import Node
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _NUMBERS = frozenset({"int", "uint", "double"})
 _ORDERED = _NUMBERS | {"text", "bytes", "bool", "moment", "duration"}
 
@@ -62,10 +64,20 @@ def _conversion(kinds: frozenset[str]) -> str:
 
 def _converted(op: str, nodes: Sequence[Node], kinds: Sequence[str]) -> str:
     """How a text and a number become one kind; in full if they are literals or fields."""
-    if op != "+" or "text" not in kinds or not _NUMBERS.intersection(kinds):
+    if op in ("-", "*", "/", "%") or "text" not in kinds or not _NUMBERS.intersection(kinds):
         return "convert one of them: string(…), int(…), double(…)"
-    pairs = zip(map(_text, nodes), kinds, strict=True)
-    return f"write `{' + '.join(text if kind == 'text' else f'string({text})' for text, kind in pairs)}`"
+    convert = _to_text if op == "+" else _to_number
+    return f"write `{f' {op} '.join(map(convert, nodes, kinds))}`"
+
+
+def _to_text(node: Node, kind: str) -> str:
+    return _text(node) if kind == "text" else f"string({_text(node)})"
+
+
+def _to_number(node: Node, kind: str) -> str:
+    if kind == "text" and isinstance(node, syntax.Literal) and _NUMBER.fullmatch(str(node.value)):
+        return str(node.value)
+    return f"double({_text(node)})" if kind == "text" else _text(node)
 
 
 def _usage(call: syntax.Call) -> str:
@@ -222,7 +234,8 @@ class _Checker:
         if op in ("==", "!="):
             return BOOL
         if op == "in":
-            self._wants(frozenset({"list", "map"}), b, at, "`in` looks into")
+            listed = f"write `[{_text(part)}]`" if isinstance(part, syntax.Literal) else ""
+            self._wants(frozenset({"list", "map"}), b, at, "`in` looks into", listed)
             return BOOL
         kinds = {a.kind, b.kind} - {"any"}
         if op in ("<", "<=", ">", ">="):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ _TIMES = {
     "event": "`event.time` for the event's time",
 }
 """What stands for the present time, by the variable that it belongs to."""
+_SPECIAL = re.compile(r"[.+*?(){}|$]")
 _TESTS = {(False, True): "startsWith", (True, False): "endsWith", (True, True): "contains"}
 """Method for a text of `LIKE`, by whether it has a `%` at the beginning and at the end."""
 
@@ -78,17 +80,19 @@ def operator_hint(words: Sequence[Token], at: int, text: str) -> str:
     word, before = words[at], words[at - 1] if at else None
     if word.text == "if" and (choice := _choice(words, at, text)):
         return choice
+    if word.text == "not" and (negated := _negated(words, at, text)):
+        return negated
     if word.text.lower() == "like" and words[at + 1].kind == "value" and isinstance(words[at + 1].value, str):
         return _like(_operand(words, at), words[at + 1].value)
     if before is not None and word.kind == "name" and before.kind == "value" and not isinstance(before.value, str):
-        unit = _OPERATORS.get(word.text)
+        unit = _OPERATORS.get(word.text.lower())
         alone = words[at + 1].kind == "end" and at == 1
         return unit or (f'write "{before.text}", without a unit' if alone else f"write {before.text} without a unit")
     if word.text in ("=", ">") and before is not None and before.text in ("==", "!=", "<"):
         return _OPERATORS[before.text]
     if word.kind == "end" and before is not None and before.kind == "op":
         return f"write a value behind `{before.text}`"
-    return _OPERATORS.get(word.text, "")
+    return _OPERATORS.get(word.text.lower(), "")
 
 
 def list_in_brackets(words: Sequence[Token], at: int) -> tuple[Token, str] | None:
@@ -112,6 +116,16 @@ def _choice(words: Sequence[Token], at: int, text: str) -> str:
     return f"write `{condition.strip()} ? {then.strip()} : {other.strip()}`"
 
 
+def _negated(words: Sequence[Token], at: int, text: str) -> str:
+    """`a not in (b)` as CEL has it; empty for another `not`."""
+    operand = _operand(words, at)
+    if not operand or words[at + 1].text != "in":
+        return ""
+    items = text[words[at + 2].at :].strip()
+    plain = items[:1] == "(" and items.find(")") == len(items) - 1
+    return f"write `!({operand} in {f'[{items[1:-1]}]' if plain else '…'})`"
+
+
 def _operand(words: Sequence[Token], at: int) -> str:
     """The names and dots that end before ``at``."""
     begin = at
@@ -124,8 +138,11 @@ def _operand(words: Sequence[Token], at: int) -> str:
 
 def _like(operand: str, pattern: str) -> str:
     inner = pattern.strip("%")
+    if "'" in pattern or not operand or operand.startswith("."):
+        return _OPERATORS["like"]
     if "%" in inner or "_" in inner:
-        return f"write `{operand}.matches('^{inner.replace('%', '.*').replace('_', '.')}$')`"
+        regex = _SPECIAL.sub(r"[\g<0>]", pattern).replace("%", ".*").replace("_", ".")
+        return f"write `{operand}.matches('^{regex}$')`"
     test = _TESTS.get((pattern.startswith("%"), pattern.endswith("%")))
     return f"write `{operand}.{test}('{inner}')`" if test else f"write `{operand} == '{inner}'`"
 

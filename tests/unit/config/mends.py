@@ -20,7 +20,7 @@ PLACEHOLDERS = ("NAME", "FIELD", "VALUE", "LABEL", "TRIGGER", "CALENDAR", "/path
 MENDS: dict[str, Mend] = {
     "the same key twice": Mend("pools: {gpu: 4}"),
     "an anchor, an alias, `<<`": Mend("pools: {gpu: 4}"),
-    "`.nan`, `.inf`": Mend("above: 0.2"),
+    "`.nan`, `.inf`": Mend("above: 1"),
     "a key without a value": Mend("pools: {gpu: 4}"),
     "`${…}` in braces, unquoted": Mend('{since: "${window.start}"'),
     "`${{ … }}` in braces, unquoted": Mend('"${{ model }}-train"'),
