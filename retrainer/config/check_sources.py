@@ -37,7 +37,8 @@ _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
 _VIA = (
     "write such as `via: {sqs: {queue_url: https://sqs.eu-central-1.amazonaws.com/123456789012/objects}}`, "
-    "`via: {kafka: {bootstrap_servers: [kafka:9092], topics: [objects]}}` or `via: {webhook: {path: /hooks/s3}}`"
+    "`via: {kafka: {bootstrap_servers: [kafka:9092], topics: [objects], group_id: retrainer}}` "
+    "or `via: {webhook: {path: /hooks/s3}}`"
 )
 _OURS = frozenset({"content-type", "content-length", "host", "transfer-encoding", "accept-encoding"})
 

@@ -43,6 +43,48 @@ EXAMPLES = {
     "when": "{any: [TRIGGER]}",
 }
 """A value of a map that may be left empty by mistake."""
+SAMPLES = {
+    "bootstrap_servers": "[kafka:9092]",
+    "by": "{TRIGGER: event.data.FIELD}",
+    "certificate": "/tls/tls.crt",
+    "client_id": "NAME",
+    "client_secret": "{from_env: NAME}",
+    "cron": '"30 2 * * *"',
+    "engine": "{type: argo, namespaces: [ml]}",
+    "from_env": "NAME",
+    "from_file": "/path/of/it",
+    "gpu_hours": "outputs.FIELD",
+    "group_id": "retrainer",
+    "key": "/tls/tls.key",
+    "limit": "3",
+    "max_age": "14d",
+    "mechanism": "SCRAM-SHA-512",
+    "n": "2",
+    "name": "NAME",
+    "namespaces": "[ml]",
+    "of": "[TRIGGER, TRIGGER]",
+    "parameter": "NAME",
+    "password": "{from_env: NAME}",
+    "path": "/hooks/NAME",
+    "per": "30d",
+    "period": "6h",
+    "queue_url": "https://sqs.eu-central-1.amazonaws.com/123456789012/objects",
+    "rule": "NAME",
+    "runs": "FOLDER",
+    "source": "NAME",
+    "submit": "{workflow_template: NAME}",
+    "templates": "FOLDER",
+    "timestamp": "2026-11-24T08:00:00Z",
+    "token": "{from_env: NAME}",
+    "token_endpoint": "https://…",
+    "triggers": '{daily: {schedule: "@daily"}}',
+    "uri": "file:///manifests",
+    "url": "http://HOST:9090",
+    "username": "NAME",
+    "version": "1",
+    "via": "{webhook: {path: /hooks/s3}}",
+}
+"""A value of each field that is needed. `type` has a message of its own."""
 MAPS = frozenset(
     ("sources", "rules", "templates", "triggers", "defaults", "submit", "parameters", "metadata", "for_each")
 )

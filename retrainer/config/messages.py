@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.config.errors import did_you_mean, nearest
 from retrainer.config.examples import entries, flow, list_example, map_example, scalar_example
+from retrainer.config.fields import SAMPLES
 from retrainer.config.other_tools import field_hint, field_of, value_hint
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ _KINDS = {
 }
 _FEW = 2
 """Maximum number of places that a message names for a field that is written at the wrong one."""
-_SAMPLES = {
-    "cron": '"30 2 * * *"',
-    "engine": "{type: argo, namespaces: [ml]}",
-    "max_age": "14d",
-    "period": "6h",
-    "namespaces": "[ml]",
-}
 _SUCH_AS = {"a whole number": ", such as 100", "a number": ", such as 0.2"}
 _PATTERNS = {
     r"^https?://[^\s?#]+$": "write such as http://host.example.org:8080",
@@ -84,8 +78,11 @@ def _one(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
     match error["type"]:
         case "missing":
             name = str(error["loc"][-1])
+            sample = (
+                "FOLDER" if name == "path" and {"directory", "volume"} & set(error["loc"]) else SAMPLES.get(name, "…")
+            )
             more = f", or `{name}: all`" if name == "namespaces" and "tokens" in error["loc"] else ""
-            return f"`{name}` is missing", f"add `{name}: {_SAMPLES.get(name, '…')}`{more}"
+            return f"`{name}` is missing", f"add `{name}: {sample}`{more}"
         case "extra_forbidden":
             return f"unknown field `{error['loc'][-1]}`", _known_as(error, places)
         case "string_pattern_mismatch":

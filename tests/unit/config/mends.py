@@ -144,6 +144,33 @@ MENDS: dict[str, Mend] = {
     "a number added to a text": Mend("${'a' + string(1)}"),
 }
 """By the name of the mistake."""
+ALTERNATIVES = [
+    (
+        "an S3 source without a channel, or with two",
+        "{kafka: {bootstrap_servers: [kafka:9092], topics: [objects], group_id: retrainer}}",
+    ),
+    ("an S3 source without a channel, or with two", "{webhook: {path: /hooks/s3}}"),
+    ("`any` and `all` in one group", "{all: [drift, p, {any: [p]}], within"),
+    ("a budget without a limit", "{gpu_hours: 400, per: 30d}"),
+    ("no template to run, or two", "cluster_workflow_template: churn"),
+    ("no template to run, or two", "workflow: {spec: {}}"),
+    ("both of `topics` and `topic_pattern`, or neither", "topic_pattern: 'orders-.*', "),
+    ("`at_least` without a size", "{bytes: 5GiB}"),
+    ("`at_least` without a size", "{rows: 100}"),
+    ("`**/` within a name", "churn*/x"),
+    ("a bad date", "2026-12-24/2027-01-02"),
+    ("a cron that never fires", "0 0 29 2 *"),
+    ("a duration without its unit", "timeout: 8s"),
+    ("a key without a value", "pools:\n  gpu: 4"),
+    ("a list for `when`", "when: {all: [page, stale, rebuilt, drift, p]}"),
+    ("a number for `at_least`", "at_least: {rows: 20}"),
+    ("a number for a budget", "{growth: {gpu_hours: 400, per: 7d}}"),
+    ("a registry without `avro`", "group_id: retrainer, format: avro, schema_registry: {url: 'http://registry'}"),
+    ("a secret written out", "token: {from_file: rules.yaml}"),
+    ("an abbreviation of a zone", "Asia/Manila"),
+    ("an offset", "Europe/Berlin"),
+]
+"""What some messages offer, too: the name of the mistake, and what is written in its place."""
 WHOLE_FILES: dict[str, tuple[str, str]] = {
     "a chain of more than eight rules": ("{rule: r7}", "{rule: r6}"),
     "a file or folder that does not exist": ("[nowhere]", "[rules]"),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from retrainer.config.fields import EXAMPLES
 from tests.unit.config.mending import mended
-from tests.unit.config.mends import MENDS, PLACEHOLDERS, WHOLE_FILES
+from tests.unit.config.mends import ALTERNATIVES, MENDS, PLACEHOLDERS, WHOLE_FILES
 from tests.unit.config.mistakes import GOOD, TABLES, problems_of, written
 
 if TYPE_CHECKING:
@@ -49,6 +50,31 @@ def test_the_correction_makes_the_error_go_away(mistake: Mistake, monkeypatch: p
     monkeypatch.setenv("TOKEN", "a token")
     assert [str(left) for left in problems_of(text, mistake.file)] == []
     assert is_used(problem.hint, text), f"something else was written than this: {problem.hint}"
+
+
+@pytest.mark.parametrize(("name", "new"), ALTERNATIVES)
+def test_the_other_corrections_of_a_message_are_right_too(name: str, new: str) -> None:
+    (mistake,) = (one for found in TABLES.values() for one in found if one.name == name)
+    assert [str(left) for left in problems_of(GOOD.replace(mistake.old, new), mistake.file)] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "field"),
+    [
+        ("pools: {gpu: 4}", "pools"),
+        ("budgets: {growth: {gpu_hours: 400, per: 30d}}", "budgets"),
+        ("labels: {team: growth}", "labels"),
+        ('match: {bucket: features, key: "churn/**"}', "match"),
+        ("limits: {overlap: skip, pool: gpu, budget: growth}", "limits"),
+        ("at_least: {rows: 20}", "at_least"),
+        ("batch: {at_least: {rows: 20}, max_wait: 7d, debounce: 10m}", "batch"),
+    ],
+)
+def test_the_example_for_a_field_without_a_value_is_right(old: str, field: str) -> None:
+    (problem,) = problems_of(GOOD.replace(old, f"{field}: "), "rules.yaml")
+    example = f"{field}: {EXAMPLES[field]}"
+    assert f"`{example}`" in problem.hint
+    assert problems_of(GOOD.replace(old, example), "rules.yaml") == []
 
 
 def test_each_row_is_of_a_mistake() -> None:

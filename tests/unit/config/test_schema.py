@@ -4,7 +4,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from retrainer.config.fields import BOOLEANS, NUMBERS
+from retrainer.config.fields import BOOLEANS, NUMBERS, SAMPLES
 from retrainer.config.models import Rules
 from retrainer.config.schema import rules_schema, settings_schema
 from retrainer.config.settings import Settings
@@ -40,6 +40,18 @@ def test_the_reader_of_yaml_knows_the_fields_of_numbers_and_of_true_or_false() -
     numbers = {"number", "integer"}
     assert {name for name, of in found.items() if of & numbers and "string" not in of} == NUMBERS
     assert {name for name, of in found.items() if "boolean" in of} == BOOLEANS
+
+
+def needed(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("required", ()) if isinstance(schema.get("required"), list) else ()
+        for part in schema.values():
+            yield from needed(part)
+
+
+def test_each_field_that_is_needed_has_a_sample_for_messages() -> None:
+    names = {*needed(Rules.model_json_schema()), *needed(Settings.model_json_schema())}
+    assert names - {"type"} == SAMPLES.keys()
 
 
 def test_the_sections_and_both_forms_of_a_rule_are_there() -> None:
