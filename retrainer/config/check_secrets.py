@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from retrainer.config.models import FromEnv, FromFile, Model, Tls
-from retrainer.config.secrets import MOUNT, MissingSecretError, resolve
+from retrainer.config.secrets import MissingSecretError, resolve
 from retrainer.config.violation import Violation, violation_of
 from retrainer.util.regular_files import UnreadableFileError, check_regular
 
@@ -20,6 +20,8 @@ LARGEST_CERTIFICATES = 4 * 2**20
 """Maximum bytes of a PEM file: all authorities of a system are a quarter of a megabyte."""
 
 
+_SET = "set it where retrainer runs; here set it too, or validate with --ignore-environment"
+MOUNT = "mount it where retrainer runs; here create it, or validate with --ignore-environment"
 AWS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
 _TELLING = re.compile(r"passw(or)?d|secret|token|api[-_]?key|signature|^sig$", re.IGNORECASE)
 
@@ -32,10 +34,17 @@ def check_secrets(path: Path, part: object) -> Iterator[Violation]:
         try:
             resolve(part)
         except MissingSecretError as error:
-            yield violation_of(path, error)._replace(kind="environment")
+            yield _absent(violation_of(path, error), part)
     elif isinstance(part, Model | list):
         for step, inner in part if isinstance(part, Model) else enumerate(part):
             yield from check_secrets((*path, step), inner)
+
+
+def _absent(found: Violation, secret: FromEnv | FromFile) -> Violation:
+    """A secret that is not here: it may be where retrainer runs."""
+    hint = _SET if isinstance(secret, FromEnv) else MOUNT if "cannot be read" in found.message else found.hint
+    message = found.message.replace("cannot be read", "cannot be read on this machine")
+    return found._replace(message=message, hint=hint, kind="environment")
 
 
 def _certificates(path: Path, tls: Tls) -> Iterator[Violation]:

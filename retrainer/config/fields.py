@@ -28,6 +28,8 @@ NUMBERS = frozenset(
 """Fields that take a number and no text."""
 BOOLEANS = frozenset(("check_hostname", "ignore_own_outputs", "isolate_steps"))
 """Fields that take true or false."""
+SECRETS = frozenset(("client_secret", "hmac", "key_password", "password", "read_token", "token"))
+"""Fields that refer to a secret: what is written there by mistake is in no message."""
 _ANY = frozenset(("parameters", "with", "match", "spec"))
 """Maps whose values may be of any kind."""
 _TEXTS = _ANY | {"labels", "annotations", "headers"}
@@ -101,3 +103,8 @@ def takes_text(path: Path) -> bool:
 def takes_boolean(path: Path) -> bool:
     """Whether true or false fits at a path."""
     return bool(_ANY.intersection(map(str, path)) or BOOLEANS.intersection(path[-1:]))
+
+
+def is_secret(path: Path) -> bool:
+    """Whether the field at a path refers to a secret."""
+    return bool(SECRETS.intersection(path[-1:]))

@@ -23,10 +23,6 @@ def tell(whom: Callable[[str], None]) -> None:
     _told.append(whom)
 
 
-_SET = "set it where retrainer runs; here set it too, or validate with --ignore-environment"
-MOUNT = "mount it where retrainer runs; here create it, or validate with --ignore-environment"
-
-
 class MissingSecretError(ValueError):
     """The environment variable or file of a secret does not exist, cannot be read, or is empty."""
 
@@ -47,14 +43,14 @@ def _read(secret: FromEnv | FromFile) -> str:
     if isinstance(secret, FromEnv):
         value = os.environ.get(secret.from_env, "")
         if not value:
-            raise MissingSecretError(f"the environment variable {secret.from_env} is not set: {_SET}")
+            raise MissingSecretError(f"the environment variable {secret.from_env} is not set: set it, or name another")
         return value
     try:
         value = read_settled(secret.from_file, LARGEST).decode().strip()
     except (UnreadableFileError, UnicodeDecodeError) as error:
         what = error if isinstance(error, UnreadableFileError) else "it is not UTF-8"
         raise MissingSecretError(
-            f"the secret's file {secret.from_file} cannot be read on this machine ({what}): {MOUNT}"
+            f"the secret's file {secret.from_file} cannot be read ({what}): mount it, or name another"
         ) from None
     if not value:
         raise MissingSecretError(f"the secret's file {secret.from_file} is empty: write the secret into it")

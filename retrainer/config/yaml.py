@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from retrainer.config.errors import cut
-from retrainer.config.fields import EXAMPLES, MAPS, takes_boolean, takes_text
+from retrainer.config.fields import EXAMPLES, MAPS, is_secret, takes_boolean, takes_text
 from retrainer.config.scalars import LONGEST_SHOWN, resolve, resolve_for
 from retrainer.config.tree import REFUSED, Mark, Node, Text, spell
 
@@ -130,13 +130,13 @@ class _Reader:
         mark = self._mark(event)
         self._count(event)
         if kind == "AliasEvent":
-            self._report(mark, path, _NO_ALIASES, self._instead_of_alias(event.anchor))
+            self._report(mark, path, _NO_ALIASES, self._instead_of_alias(event.anchor, path))
             return Node(REFUSED, mark)
         if event.anchor:
             self._anchors.setdefault(event.anchor, (mark.line, event))
             self._report(mark, path, _NO_ALIASES, f"remove `&{event.anchor}`; {_SHARED}")
         if _tag(event):
-            self._report(mark, path, *_of_tag(event, mark))
+            self._report(mark, path, *_of_tag(event, mark, path))
         if kind == "ScalarEvent":
             return self._scalar(event, path, mark)
         if len(path) >= MAX_DEPTH:
@@ -146,7 +146,9 @@ class _Reader:
             return Node(REFUSED, mark)
         return self._map(path, mark) if kind == "MappingStartEvent" else self._list(path, mark)
 
-    def _instead_of_alias(self, name: str) -> str:
+    def _instead_of_alias(self, name: str, path: Path) -> str:
+        if is_secret(path):
+            return "write {from_env: NAME}"
         line, event = self._anchors.get(name, (0, None))
         if event is not None and type(event).__name__ == "ScalarEvent":
             return f"write {json.dumps(event.value, ensure_ascii=False) if event.style else event.value}; {_SHARED}"
@@ -275,13 +277,13 @@ def _tag(event: Any) -> str:
     return str(event.tag) if event.tag and str(event.tag) not in ("!", "None") else ""
 
 
-def _of_tag(event: Any, mark: Mark) -> tuple[str, str]:
+def _of_tag(event: Any, mark: Mark, path: Path) -> tuple[str, str]:
     """Message and hint for a tag as it is written, such as `!!str`."""
     written = mark.source[mark.column - 1 :].split(maxsplit=1)[:1]
     tag = written[0] if written and written[0].startswith("!") else str(event.tag)
-    if type(event).__name__ != "ScalarEvent" or not event.value:
+    if type(event).__name__ != "ScalarEvent" or not event.value or is_secret(path):
         return f"the tag `{tag}` is not supported", f"remove `{tag}`"
-    plain = event.tag.endswith((":int", ":float", ":bool", ":null"))
+    plain = str(event.tag).endswith((":int", ":float", ":bool", ":null"))
     value = event.value if plain else json.dumps(event.value, ensure_ascii=False)
     return f"the tag `{tag}` is not supported", f"write {value}"
 

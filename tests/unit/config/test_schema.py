@@ -4,7 +4,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from retrainer.config.fields import BOOLEANS, NUMBERS, SAMPLES
+from retrainer.config.fields import BOOLEANS, NUMBERS, SAMPLES, SECRETS
 from retrainer.config.models import Rules
 from retrainer.config.schema import rules_schema, settings_schema
 from retrainer.config.settings import Settings
@@ -40,6 +40,11 @@ def test_the_reader_of_yaml_knows_the_fields_of_numbers_and_of_true_or_false() -
     numbers = {"number", "integer"}
     assert {name for name, of in found.items() if of & numbers and "string" not in of} == NUMBERS
     assert {name for name, of in found.items() if "boolean" in of} == BOOLEANS
+
+
+def test_the_reader_of_yaml_knows_the_fields_of_secrets() -> None:
+    schemas = (Rules.model_json_schema(), Settings.model_json_schema())
+    assert {name for schema in schemas for name, field in fields(schema) if "/FromEnv'" in str(field)} == SECRETS
 
 
 def needed(schema: Any) -> Iterator[str]:

@@ -23,9 +23,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param(None, "cannot be read on this machine (No such file or directory): mount it", id="missing"),
+        pytest.param(None, "cannot be read (No such file or directory): mount it", id="missing"),
         pytest.param(b"\n", "is empty: write the secret into it", id="empty"),
-        pytest.param(b"\xff\xfe", "cannot be read on this machine (it is not UTF-8)", id="not text"),
+        pytest.param(b"\xff\xfe", "cannot be read (it is not UTF-8)", id="not text"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None, expected: str) -> None:

@@ -127,3 +127,20 @@ def test_both_parsers_read_the_same(text: str, monkeypatch: pytest.MonkeyPatch) 
     fast = read(text, "f.yaml")
     monkeypatch.setattr(yaml.libyaml, "__with_libyaml__", False)
     assert read(text, "f.yaml") == fast
+
+
+@pytest.mark.parametrize("fast", [pytest.param(True, id="libyaml"), pytest.param(False, id="ruamel")])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("token: !!str s3cr3t", "the tag `!!str` is not supported (remove `!!str`)", id="a tag"),
+        pytest.param("a: &x s3cr3t\ntoken: *x", "(write {from_env: NAME})", id="an alias"),
+    ],
+)
+def test_a_secret_with_a_tag_or_an_alias_is_in_no_message(
+    text: str, expected: str, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml.libyaml, "__with_libyaml__", fast)
+    found = problems(text)
+    assert found[-1].endswith(expected)
+    assert "s3cr3t" not in "".join(found)
