@@ -270,5 +270,5 @@ def _labels(path: Path, labels: Mapping[str, str]) -> Iterator[Violation]:
             yield Violation(
                 (*path, key),
                 f"{value!r} is not a valid label value",
-                f"write such as `{_NOT_IN_LABELS.sub('-', value).strip('-_.')[:63]}`: {_IN_LABELS}",
+                f"write such as `{_NOT_IN_LABELS.sub('-', value).strip('-_.')[:63] or 'a'}`: {_IN_LABELS}",
             )

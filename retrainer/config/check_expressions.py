@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from retrainer.config.errors import did_you_mean
+from retrainer.config.errors import cut, did_you_mean
 from retrainer.config.violation import Violation
 from retrainer.rules.cel.check import Type, check
 from retrainer.rules.cel.errors import ExpressionError, SyntaxProblem
@@ -78,6 +78,8 @@ def _result(path: Path, text: str, found: Type, gives: frozenset[str]) -> Iterat
             hint = f"write a field of it, such as `{text}.FIELD`"
         elif kind in ("moment", "double") and gives == NAME:
             hint = f"write `string({text})`"
+        elif kind == "text" and gives == NUMBER:
+            hint = f"write `double({text})`, or a field that is a number"
         yield Violation(path, f"it gives {'a number' if kind in NUMBER else WORDS[kind]}, not {asked}", hint, 0)
 
 
@@ -116,7 +118,8 @@ def check_parameter(
     for start, part in template.holes():
         mistakes = check(parse(part.text), scope, absent)[1]
         for mistake in mistakes:
-            yield Violation(path, mistake.message, mistake.hint, start + mistake.at)
+            hint = mistake.hint.replace("${…}", f"${{{cut(part.text, 60)}}}")  # what the rule lacks, or this, goes
+            yield Violation(path, mistake.message, hint, start + mistake.at)
         if not mistakes and not part.variables:
             yield from _rendered(path, part, start)
     yield from _literal(path, "".join(part for part in template.parts if isinstance(part, str)))

@@ -31,8 +31,8 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
     yield from _threshold(path, metric)
     yield from check_match((*path, "match"), metric.match)
     count = metric.at_least
-    if (count.series is None) == (count.percent is None):
-        yield Violation((*path, "at_least"), "exactly one of series, percent is required", "keep one")
+    missing = "write {series: 3} or {percent: 50}"
+    yield from exactly_one((*path, "at_least"), count, ("series", "percent"), missing=missing)
     if count.of is not None and count.percent is None:
         yield Violation((*path, "at_least", "of"), "`of` goes with `percent`", "remove it", of_key=True)
     yield from check_cel((*path, "value"), metric.value, EVENT, NUMBER)

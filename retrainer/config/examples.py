@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from itertools import islice
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LONGEST = 120
+LARGEST_SHOWN = 1e9
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
@@ -78,6 +80,8 @@ def scalar_example(value: Any, kind: str) -> str:
 
     ``kind`` is ``text``, ``a number`` or another of the messages; it is returned if there is no such value.
     """
+    if isinstance(value, float) and kind == "a whole number" and abs(value) < LARGEST_SHOWN:
+        return str(ceil(value))
     if isinstance(value, str) and kind.endswith("number") and (found := _NUMBER.fullmatch(value)):
         return f"{float(found[1]) / (100 if found[2] else 1):g}"
     inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

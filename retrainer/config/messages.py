@@ -30,6 +30,7 @@ _KINDS = {
     "model": "a map",
     "model_attributes": "a map",
 }
+_EMPTY = {"too_short": "at least one is needed", "string_too_short": "write a text, or remove the line"}
 _FEW = 2
 """Maximum number of places that a message names for a field that is written at the wrong one."""
 _SUCH_AS = {"a whole number": ", such as 100", "a number": ", such as 0.2"}
@@ -98,8 +99,8 @@ def _one(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
             return "`type` is missing", "add a type, such as `type: webhook`"
         case "value_error":
             return _split(str(context["error"]))
-        case "too_short" | "string_too_short":
-            return "it is empty", "at least one is needed"
+        case "too_short" | "string_too_short" as kind:
+            return "it is empty", _EMPTY[kind]
     return _by_type(error, places)
 
 
@@ -107,6 +108,10 @@ def _by_type(error: ErrorDetails, places: SchemaPlaces) -> tuple[str, str]:
     kind = _kind(error)
     if error["type"] == "less_than_equal":
         return f"{_value(error['input'])} is too large", f"write at most {error['ctx']['le']:.15g}"
+    if error["type"] == "greater_than_equal":
+        return f"{_value(error['input'])} is too small", f"write at least {error['ctx']['ge']:.15g}"
+    if error["type"] == "greater_than":
+        return f"{_value(error['input'])} is too small", f"write more than {error['ctx']['gt']:.15g}"
     if error["type"] == "too_long":
         return f"{error['ctx']['actual_length']} of them", f"at most {error['ctx']['max_length']} are allowed"
     if not kind:
@@ -137,6 +142,8 @@ def _allowed(given: str, pattern: str) -> str:
     """A name that is allowed, made from the one that is not; else what is allowed."""
     name = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")
     rule = _PATTERNS.get(pattern, f"it must match {pattern}")
+    if "/hooks/" in pattern:
+        name = f"/hooks/{given.lstrip('/')}"
     return f"write `{name}`: {rule}" if "-" in pattern and re.fullmatch(pattern, name) else rule
 
 

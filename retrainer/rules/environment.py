@@ -73,7 +73,7 @@ def absent_from(rule: Rule) -> Mapping[str, str]:
     if rule.for_each is None:
         keyed = next((name for name, one in rule.triggers.items() if one.data or one.metric or one.alert), "")
         added = f"add `for_each: {{by: {{{keyed}: event.data.FIELD}}}}` to the rule, or " if keyed else ""
-        missing["key"] = f"{added}remove `${{key}}`"
+        missing["key"] = f"{added}remove `${{…}}`"
     if not any(trigger.after for trigger in rule.triggers.values()):
-        missing["upstream"] = "add a trigger `after: {rule: NAME}`, or remove `${upstream…}`"
+        missing["upstream"] = "add a trigger `after: {rule: NAME}`, or remove `${…}`"
     return missing
