@@ -97,8 +97,8 @@ class ApiToken(Model):
     """Namespaces whose rules and runs it concerns, or `all`. Others do not exist for it."""
     verbs: list[Verb] = Field(default=["read"], min_length=1)
     """`read`: lists, details, explanations, logs. `act`: trigger, backfill, pause, resume, cancel, retry, feedback.
-    `administer`: what concerns all teams (reload, dead letters, sources, state import), so `namespaces` must be `all`.
-    None includes another."""
+    `administer`: what concerns all teams (reload, dead letters, sources, state import, backup, log level), so
+    `namespaces` must be `all`. None includes another."""
 
 
 class Http(Model):

@@ -86,7 +86,7 @@ def tracer_of(settings: Settings, store: Store, clock: Clock, metrics: ProcessMe
         from retrainer.telemetry.spans import Spans, disabled  # noqa: PLC0415 - an extra, and six megabytes
     except ImportError as error:
         raise ValueError(
-            f"tracing: the package {error.name} is missing: install retrainer with its extra, as retrainer[tracing]"
+            f"tracing: the package {error.name} is missing: install retrainer with its extra `tracing`"
         ) from None
     return (
         None

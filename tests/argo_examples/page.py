@@ -36,11 +36,12 @@ the Workflow of a CronWorkflow, is tried as a template. The page is generated; a
 
 {_figures(workflows)}
 - *Runs*: it ends as it is meant to. Most succeed; {_named(DELIBERATE)} are meant to fail; {_named(LOTS)}
-  draw lots; `forever` is meant to be still running. Sleeps take a tenth, except where time is the subject.
+  succeed or fail at random; `forever` is meant to be still running. Sleeps take a tenth, except where time is the
+  subject.
 - *Needs*: a program of its image that the machine of the trial lacks, or a server. It is validated, not run.
   *Valid*: it would run where it has what it needs.
-- Not in the second line, as their programs are missing: {_excluded(workflows)}.
-- Not in the third line: those that are refused and need a storage, an object of a cluster, a database, a person
+- Not counted in row 2, as their programs are missing: {_excluded(workflows)}.
+- Not counted in row 3: those that are refused and need a storage, an object of a cluster, a database, a person
   or the Internet.
 
 | example | result |
@@ -66,7 +67,7 @@ def _figures(trials: Sequence[Trial]) -> str:
     alone = [trial for trial in possible if trial.alone]
     lines = [
         ("all examples", len(trials), sum(trial.runs for trial in trials)),
-        ("their programs exist on this machine", len(possible), sum(trial.runs for trial in possible)),
+        ("whose programs the test machine has", len(possible), sum(trial.runs for trial in possible)),
         ("and they need no server", len(alone), sum(trial.runs for trial in alone)),
     ]
     rows = "".join(f"| {what} | {of} | {runs} | {100 * runs // of} % |\n" for what, of, runs in lines)
@@ -74,7 +75,7 @@ def _figures(trials: Sequence[Trial]) -> str:
 
 
 def outcome(trial: Trial) -> str:
-    """Return what came of an example in one line."""
+    """Return the result of an example in one line."""
     needs = ", ".join([*trial.lacks[PROGRAM], *(trial.lacks[SERVER] if trial.refused else ())])
     if trial.refused:
         where, why = trial.refused[0]
