@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test coverage lint audit test-api test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs ui lock clean mutate-alerts
+.PHONY: help setup demo test coverage lint audit test-api test-browser test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs ui lock clean mutate-alerts
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint              ruff, mypy, import-linter"
 	@echo "make audit             shellcheck, hadolint, checkov, deptry, codespell and pyroma, with their exceptions in deploy/audit (Go)"
 	@echo "make test-api          schemathesis asks a running daemon everything that openapi.json describes (EXAMPLES=10 made-up requests of each operation; SEED=n)"
+	@echo "make test-browser      journeys through the page in a real browser (chromium; Node 20.19 or newer)"
 	@echo "make test-integration  the tests on real Kafka, MinIO, PostgreSQL, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
@@ -63,6 +64,10 @@ lint: setup
 EXAMPLES ?= 10
 test-api: setup
 	EXAMPLES=$(EXAMPLES) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/api $(ARGS)
+
+test-browser: setup
+	cd ui && npm ci --silent
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 test-integration: setup
 	tests/integration/run $(ARGS)
@@ -120,7 +125,7 @@ LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url -
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)
 
 lock: setup
-	$(COMPILE) --extra chart --extra tracing --group dev --group docs --group study -o requirements.lock
+	$(COMPILE) --extra chart --extra tracing --group browser --group dev --group docs --group study -o requirements.lock
 	$(COMPILE) --extra tracing --constraints requirements.lock -o requirements-runtime.lock
 	$(BIN)/uv pip compile --group image $(LOCKED) -o requirements-image.lock
 

@@ -35,16 +35,21 @@ _DIGITS = 19
 """Longer numbers exceed the sequence numbers of any ledger."""
 MOST_MISSES = 20
 """Rules that an event just missed: so many are listed, by name."""
+SHOWN_TO = 0.001
+"""Seconds to which times are shown."""
 LOOKED_AT = 200
 """Runs of a rule that are searched for the one that consumed an event."""
 
 
 def explain(conn: Connection, rule: str, key: str, at: float) -> dict[str, Any]:
-    """Return the verdict for a time in the past, from the stored decisions."""
+    """Return the verdict for a time in the past, from the stored decisions.
+
+    Times are shown in milliseconds, cut off, so one of a decision that was shown finds that decision.
+    """
     c = t.decisions.c
     of_rule = select(t.decisions).where(c.rule == rule, c.key == key)
-    then = conn.execute(of_rule.where(c.first_at <= at).order_by(c.id.desc()).limit(1)).first()
-    following = conn.execute(of_rule.where(c.first_at > at).order_by(c.id).limit(1)).first()
+    then = conn.execute(of_rule.where(c.first_at < at + SHOWN_TO).order_by(c.id.desc()).limit(1)).first()
+    following = conn.execute(of_rule.where(c.first_at >= at + SHOWN_TO).order_by(c.id).limit(1)).first()
     runs = conn.execute(_on_the_way(rule, key, at)).all()
     name = f"{rule}[{key}]" if key else rule
     if then is None:

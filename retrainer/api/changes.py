@@ -39,7 +39,7 @@ class Changes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._listeners: set[asyncio.Queue[Changed | None]] = set()
+        self.listeners: set[asyncio.Queue[Changed | None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -52,13 +52,13 @@ class Changes:
 
     def admit(self) -> None:
         """Raise Refusal 503 if there are too many streams, or the service stops."""
-        if self._closed or len(self._listeners) >= MOST_LISTENERS:
+        if self._closed or len(self.listeners) >= MOST_LISTENERS:
             raise not_now("too many pages listen for changes, or the service stops; ask at intervals", 30)
 
     async def listen(self, sees: Scope) -> AsyncIterator[bytes]:
         """Yield the text of one stream until the service stops: what the caller may see of the changes."""
         hints: asyncio.Queue[Changed | None] = asyncio.Queue(maxsize=MOST_WAITING)
-        self._listeners.add(hints)
+        self.listeners.add(hints)
         self._loop = asyncio.get_running_loop()
         if self._reader is None:
             self._reader = self._loop.create_task(self._read())
@@ -72,8 +72,8 @@ class Changes:
                 else:
                     yield _hint(changed, sees) if changed is not None else b""
         finally:
-            self._listeners.discard(hints)
-            if not self._listeners and self._reader is not None:
+            self.listeners.discard(hints)
+            if not self.listeners and self._reader is not None:
                 self._reader.cancel()
                 self._reader = None
 
@@ -95,12 +95,12 @@ class Changes:
     def _tell(self, changed: Changed) -> None:
         if not changed:
             return
-        for hints in self._listeners:
+        for hints in self.listeners:
             if not hints.full():
                 hints.put_nowait(changed)
 
     def _end(self) -> None:
-        for hints in self._listeners:
+        for hints in self.listeners:
             if not hints.full():
                 hints.put_nowait(None)
 

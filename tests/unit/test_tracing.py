@@ -178,7 +178,7 @@ def test_a_run_that_ends_after_a_restart_has_one_trace(
     daemons: list[Traced], tmp_path: Path, collector: Collector
 ) -> None:
     go = tmp_path / "go"
-    command = f"while [ ! -e {go} ]; do sleep 0.05; done"
+    command = "while [ ! -e go ]; do sleep 0.05; done"  # in the folder of the project; /tmp is the step's own
     daemon = start(daemons, tmp_path, {"endpoint": collector.url}, command=command)
     daemon.push("1", SENDER)
     until(lambda: collector.named("submission"), "it is submitted", 60)

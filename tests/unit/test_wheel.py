@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import tarfile
 import zipfile
 from email.parser import Parser
 from typing import TYPE_CHECKING
@@ -69,8 +68,7 @@ def test_every_file_of_the_package_is_in_it(wheel: Path) -> None:
 
 def test_the_sdist_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     sdist = house.build(tmp_path, "--sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xf", sdist, "-C", tmp_path], check=True)  # tarfile has no filters on Debian's Python
     again = house.build(tmp_path / "dist", source=tmp_path / sdist.name.removesuffix(".tar.gz"))
     assert again.read_bytes() == wheel.read_bytes()
 

@@ -18,6 +18,7 @@ export function Decisions({ decisions, at, problem, onAt }: Props) {
   if (decisions.length === 0) return <p class="muted">Nothing has been decided yet, or the decisions were pruned.</p>;
   return (
     <Table
+      label="Decisions"
       rows={decisions}
       id={(decision) => decision.id}
       selected={at === "" ? undefined : decisions.find((decision) => decision.first_at <= at)}

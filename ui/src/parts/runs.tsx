@@ -36,7 +36,7 @@ const COLUMNS: readonly Column<Run>[] = [
 export function Runs({ runs, problem, ruleShown = false, none = "There is no run yet." }: Props) {
   if (runs === undefined) return <Missing problem={problem} what="runs" />;
   if (runs.length === 0) return <p class="muted">{none}</p>;
-  return <Table rows={runs} id={(run) => run.id} columns={COLUMNS.filter((column) => ruleShown || column !== RULE)} />;
+  return <Table label="Runs" rows={runs} id={(run) => run.id} columns={COLUMNS.filter((column) => ruleShown || column !== RULE)} />;
 }
 
 /** How long the Workflow ran, as text; empty while it has not ended. */

@@ -7,6 +7,8 @@ export interface Column<T> {
 }
 
 interface Props<T> {
+  /** What the rows are, for those who hear the page. */
+  label: string;
   columns: readonly Column<T>[];
   rows: readonly T[];
   id: (row: T) => string | number;
@@ -14,9 +16,9 @@ interface Props<T> {
 }
 
 /** A table that scrolls within itself where it is narrow. */
-export function Table<T>({ columns, rows, id, selected }: Props<T>) {
+export function Table<T>({ label, columns, rows, id, selected }: Props<T>) {
   return (
-    <div class="table">
+    <div class="table" role="region" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>

@@ -22,6 +22,7 @@ export function ActivityScreen() {
         <p class="muted">Nobody has done anything yet.</p>
       ) : (
         <Table
+      label="Activity"
           rows={found.data.items}
           id={(act) => act.id}
           columns={[

@@ -65,6 +65,7 @@ function FoundEvent({ event }: { event: Found }) {
         <p class="muted">No rule wanted it, and none missed it by one condition only.</p>
       ) : (
         <Table
+          label="What each rule made of it"
           rows={event.effects}
           id={(effect) => `${effect.rule} ${effect.key} ${effect.outcome}`}
           columns={[
@@ -96,6 +97,7 @@ function Latest() {
       {letters.data && letters.data.items.length > 0 && (
         <Panel title="Dead letters: input that could not be processed">
           <Table
+            label="Dead letters"
             rows={letters.data.items}
             id={(letter) => letter.id}
             columns={[
@@ -116,6 +118,7 @@ function Latest() {
           <p class="muted">No event has arrived yet.</p>
         ) : (
           <Table
+            label="Latest events"
             rows={events.data.items}
             id={(event) => event.seq}
             columns={[

@@ -18,6 +18,8 @@ import { toneOfDecision } from "../state/tones";
 
 /** Decisions and runs that are looked at together. */
 const SHOWN = 100;
+/** Reasons that end when somebody resumes the rule. */
+const STOPPED = new Set(["circuit_open", "quarantined"]);
 
 export function RuleScreen() {
   const { params } = useRoute();
@@ -109,7 +111,7 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
       {mayAct() && (
         <div class="acts">
           <Act rule={line.name} act="trigger" />
-          {line.paused ? <Act rule={line.name} act="resume" /> : <Act rule={line.name} act="pause" />}
+          {line.paused || STOPPED.has(line.reason) ? <Act rule={line.name} act="resume" /> : <Act rule={line.name} act="pause" />}
         </div>
       )}
     </header>

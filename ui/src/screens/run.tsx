@@ -106,7 +106,7 @@ function Inputs({ run }: { run: string }) {
   if (found.data.items.length === 0) return <p class="muted">No event is an input of this run.</p>;
   return (
     <Panel title="Input events">
-      <div class="table">
+      <div class="table" role="region" aria-label="Input events" tabIndex={0}>
         <table>
           <thead><tr><th scope="col" class="number">Event</th><th scope="col">Source</th><th scope="col">Subject</th><th scope="col">Arrived</th></tr></thead>
           <tbody>
@@ -114,7 +114,7 @@ function Inputs({ run }: { run: string }) {
               <tr key={event.seq}>
                 <td class="number"><a href={to("/events", { text: String(event.seq) })}>{event.seq}</a></td>
                 <td>{event.source}</td>
-                <td class="wrap">{visible(event.subject)}</td>
+                <td class="wrap">{visible(event.subject || event.id)}</td>
                 <td><Moment at={event.at} /></td>
               </tr>
             ))}

@@ -20,6 +20,7 @@ export function SourcesScreen() {
         <p class="muted">There is no source. Write one under `sources` of a rule file.</p>
       ) : (
         <Table
+      label="Sources"
           rows={found.data.items}
           id={(source) => source.name}
           columns={[
