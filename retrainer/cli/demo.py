@@ -224,6 +224,7 @@ class _Show:
             f"[bold]retrainer[/] runs on [cyan]{base}[/] with the rules of {state / 'rules'}, which you can edit",
             f"Each second a file of labelled customers is written to {state / 'landing'}",
             f"After {rows}, or every two minutes, the churn model is retrained.",
+            f"See why, as it fills:  [bold]{base}/ui/rules/{_RULE}[/]",
             f"Request a manual run:  [bold]{curl}[/]",
             f"Ask why it waits:      [bold]{_command()} explain {_RULE} --url {base}[/]",
             "[dim]Ctrl-C stops the demonstration.[/]",
