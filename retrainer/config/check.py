@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 _TARGETS = ("workflow_template", "cluster_workflow_template", "workflow")
 _TEMPLATE = (
-    "write `workflow_template: NAME`, `cluster_workflow_template: NAME`, or `workflow: {spec: …}` with a manifest"
+    "write `workflow_template: NAME`, `cluster_workflow_template: NAME`, or `workflow: {spec: {entrypoint: NAME}}` "
+    "with the rest of the manifest"
 )
 _SIZES = "write such as {events: 20}, {bytes: 5GiB} or {rows: 100}"
 _LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

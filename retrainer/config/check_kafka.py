@@ -44,7 +44,11 @@ def check_registry(source: KafkaSource) -> Iterator[Violation]:
     """Check that `schema_registry` and `format: avro` are used together."""
     registry = source.schema_registry
     if source.format == "avro" and registry is None:
-        yield Violation(("format",), "`avro` needs a registry for its schemas", "add `schema_registry: {url: …}`")
+        yield Violation(
+            ("format",),
+            "`avro` needs a registry for its schemas",
+            'add `schema_registry: {url: "http://registry:8081"}`',
+        )
     if registry is None:
         return
     if source.format != "avro":

@@ -40,7 +40,7 @@ def _metric(path: Path, metric: Metric, names: Names) -> Iterator[Violation]:
     if isinstance(source, PrometheusSource):
         yield from _asked(path, metric, source)
     elif source is not None:
-        yield from _pushed(path, metric, source)
+        yield from _pushed(path, metric, source, names)
 
 
 def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
@@ -49,7 +49,7 @@ def _threshold(path: Path, metric: Metric) -> Iterator[Violation]:
         metric,
         ("above", "below"),
         "keep `above` for a distance, `below` for a p-value",
-        "add `above: …` for a distance, `below: …` for a p-value",
+        "add such as `above: 0.2` (true above it, for a distance) or `below: 0.05` (true below it, for a p-value)",
     )
     if metric.clear is None or (metric.above is not None and metric.below is not None):
         return
@@ -80,7 +80,7 @@ def _asked(path: Path, metric: Metric, source: PrometheusSource) -> Iterator[Vio
             )
 
 
-def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
+def _pushed(path: Path, metric: Metric, source: Source, names: Names) -> Iterator[Violation]:
     if isinstance(source, AlertmanagerSource):
         hint = f"write `alert: {{source: {metric.source}, match: {{alertname: NAME}}}}` in place of `metric:`"
         yield Violation((*path, "source"), "alerts have no values", hint)
@@ -90,9 +90,16 @@ def _pushed(path: Path, metric: Metric, source: Source) -> Iterator[Violation]:
             yield Violation(
                 (*path, name),
                 f"`{name}` is for a source of type prometheus; `{metric.source}` is a {source.type}",
-                "remove it, or name another source",
+                _instead_of_query(name, metric, names),
                 of_key=True,
             )
+
+
+def _instead_of_query(name: str, metric: Metric, names: Names) -> str:
+    """What to write instead of a query or its time, for a source that does not answer queries."""
+    known = [f"`source: {n}`" for n, one in names.sources.items() if isinstance(one, PrometheusSource)]
+    write = "write `match: {metric: NAME}` in place of it" if name == "expr" and not metric.match else "remove it"
+    return f"{write}, or name a source of type prometheus{': ' * bool(known)}{' or '.join(known[:3])}"
 
 
 def _alert(path: Path, alert: Alert, names: Names) -> Iterator[Violation]:

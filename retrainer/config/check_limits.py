@@ -44,12 +44,13 @@ def _budget(path: Path, budget: Budget) -> Iterator[Violation]:
     if budget.per <= 0:
         yield Violation((*path, "per"), "must be longer than 0s", "write such as 24h or 30d")
     if budget.reserve is not None and budget.gpu_hours is None:
-        yield Violation((*path, "reserve"), "the budget has no GPU hours to reserve", "add `gpu_hours:`, or remove it")
+        hint = f"add such as `gpu_hours: {max(400, budget.reserve):.15g}`, or remove `reserve: {budget.reserve:.15g}`"
+        yield Violation((*path, "reserve"), "the budget has no GPU hours to reserve", hint)
     elif budget.reserve is not None and budget.gpu_hours is not None and budget.reserve > budget.gpu_hours:
         yield Violation(
             (*path, "reserve"),
-            f"more than the {budget.gpu_hours:g} GPU hours of the budget, so no run could ever start",
-            "reserve less, or allow more",
+            f"more than the {budget.gpu_hours:.15g} GPU hours of the budget, so no run could ever start",
+            f"write at most {budget.gpu_hours:.15g}, or raise `gpu_hours` to at least {budget.reserve:.15g}",
         )
 
 

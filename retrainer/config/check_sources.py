@@ -119,7 +119,7 @@ def _s3(source: S3Source) -> Iterator[Violation]:
         yield from check_url(("via", "sqs", "endpoint_url"), source.via.sqs.endpoint_url, AWS)
     yield from check_url(("endpoint_url",), source.endpoint_url, AWS)
     if source.sweep is not None and not source.buckets:
-        yield Violation(("sweep",), "no bucket to list is named", "add `buckets: [{name: …}]` to the source")
+        yield Violation(("sweep",), "no bucket to list is named", "add `buckets: [{name: NAME}]` to the source")
 
 
 def _prometheus(source: PrometheusSource) -> Iterator[Violation]:

@@ -91,14 +91,18 @@ def _nested(group: Group) -> str:
     if not (group.any and group.all) or group.at_least is not None:
         return "nest one in the other"
     one, every = [_plain(member) for member in group.any], [_plain(member) for member in group.all]
-    return f"write {flow({'any': [*one, {'all': every}]})} or {flow({'all': [*every, {'any': one}]})}"
+    within = _within(group)  # stays with `all`
+    return f"write {flow({'any': [*one, {'all': every} | within]})} or {flow({'all': [*every, {'any': one}]} | within)}"
 
 
 def _plain(member: Condition) -> object:
     if not isinstance(member, Group):
         return member
-    within = {} if member.within is None else {"within": written_duration(member.within)}
-    return member.model_dump(exclude_unset=True, by_alias=True) | within
+    return member.model_dump(exclude_unset=True, by_alias=True) | _within(member)
+
+
+def _within(group: Group) -> dict[str, object]:
+    return {} if group.within is None else {"within": written_duration(group.within)}
 
 
 def _unknown(path: Path, name: str, rule: Rule) -> Violation:

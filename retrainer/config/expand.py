@@ -207,5 +207,5 @@ def _wrong_with(given: Node, template: RuleTemplate, path: Path) -> Iterator[Pro
             )
     for name in sorted(template.parameters - given.value.keys()):
         yield given.mark.problem(
-            spell(path), f"the template's parameter `{name}` is not given", f"add `{name}: …` to `with`"
+            spell(path), f"the template's parameter `{name}` is not given", f"add `{name}: VALUE` to `with`"
         )

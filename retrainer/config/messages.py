@@ -134,8 +134,15 @@ def _way_out(kind: str, error: ErrorDetails, places: SchemaPlaces) -> str:
     if kind == "text" and isinstance(given, (int, float)):
         return f'quote it: "{_plain(given)}"'
     if isinstance(given, dict) and "type" in given:
-        return f"define it under `{error['loc'][-1]}s:`, and write its name here"
+        field = error["loc"][-1]
+        return f"move it under `{field}s:` as `NAME: {_definition(given)}`, and write `{field}: NAME` here"
     return f"write {scalar_example(given, kind)}{_SUCH_AS.get(kind, '') if isinstance(given, bool) else ''}"
+
+
+def _definition(given: dict[str, Any]) -> str:
+    """The definition in one line, without fields that may hold a secret."""
+    plain = {name: given[name] for name in ("type", "path") if isinstance(given.get(name), str)}
+    return flow(plain) if len(plain) == len(given) else f"{flow(plain)[:-1]}, …}}"
 
 
 def _allowed(given: str, pattern: str) -> str:

@@ -71,9 +71,23 @@ def absent_from(rule: Rule) -> Mapping[str, str]:
     """The variables of parameters that this rule does not have, and what adds them."""
     missing = {}
     if rule.for_each is None:
-        keyed = next((name for name, one in rule.triggers.items() if one.data or one.metric or one.alert), "")
-        added = f"add `for_each: {{by: {{{keyed}: event.data.FIELD}}}}` to the rule, or " if keyed else ""
-        missing["key"] = f"{added}remove `${{…}}`"
+        missing["key"] = f"{_keys_of(rule)}remove `${{…}}`"
     if not any(trigger.after for trigger in rule.triggers.values()):
-        missing["upstream"] = "add a trigger `after: {rule: NAME}`, or remove `${…}`"
+        and_when = " and name it in `when`," if rule.when else ""
+        trigger = f"`rebuilt: {{after: {{rule: NAME}}}}`, with the name of the other rule,{and_when}"
+        missing["upstream"] = f"add under `triggers:` such as {trigger} or remove `${{…}}`"
     return missing
+
+
+def _keys_of(rule: Rule) -> str:
+    """What to add for a key: each data trigger needs one, else the first trigger that can have one."""
+    keyed = {name: one for name, one in rule.triggers.items() if one.data or one.metric or one.alert}
+    data = [name for name, one in keyed.items() if one.data]
+    names = data or list(keyed)[:1]
+    if not names:
+        return ""
+    one = keyed[names[0]]
+    labels = one.alert is not None or (one.metric is not None and one.metric.expr is not None)
+    field, which = ("labels.LABEL", f"a label of `{names[0]}`") if labels else ("FIELD", "a field of the payload")
+    by = ", ".join(f"{name}: event.data.{field}" for name in names)
+    return f"add `for_each: {{by: {{{by}}}}}` to the rule, with {which}, or "

@@ -80,6 +80,23 @@ def _to_number(node: Node, kind: str) -> str:
     return f"double({_text(node)})" if kind == "text" else _text(node)
 
 
+def _filled(hint: str, call: syntax.Call) -> str:
+    """The hint with the values of the call in place of each `…`, if it has a place for each of them."""
+    values = [_text(part) for part in (call.target, *call.args) if part is not None]
+    ordered = len(values) == 1 or (call.target is not None and hint.startswith("write `…."))
+    if not ordered or "…" in values or len(values) != hint.count("…"):
+        return hint
+    for value in values:
+        hint = hint.replace("…", value, 1)
+    return hint
+
+
+def _as_text(node: Node, found: Type, kinds: frozenset[str]) -> str:
+    """How a field or a name becomes a text, where that is what is asked for; else empty."""
+    fits = "text" in kinds and found.kind in FUNCTIONS["string"].takes[0] and "…" not in _text(node)
+    return f"write `string({_text(node)})`" if fits else ""
+
+
 def _usage(call: syntax.Call) -> str:
     """How to write the call, over its own value if that is a name or a field."""
     value = _text(call.target or (*call.args, call)[0])
@@ -149,7 +166,7 @@ class _Checker:
         types = [self.infer(arg, scope) for arg in given]
         function = FUNCTIONS.get(node.name)
         if function is None:
-            hint = function_hint(node.name, scope) or did_you_mean(node.name, FUNCTIONS)
+            hint = _filled(function_hint(node.name, scope), node) or did_you_mean(node.name, FUNCTIONS)
             if not hint.startswith(("did", "write", "an")):
                 hint = "docs/reference/expressions.md lists them: " + ", ".join(sorted(FUNCTIONS)[:6]) + ", …"
             self.mistakes.append(Mistake(node.at, f"there is no function `{node.name}`", hint))
@@ -164,7 +181,7 @@ class _Checker:
             self.mistakes.append(Mistake(node.at, said, _usage(node)))
         else:
             for found, kinds, arg in zip(types, function.takes, given, strict=False):
-                self._wants(kinds, found, arg.at, f"`{node.name}` takes")
+                self._wants(kinds, found, arg.at, f"`{node.name}` takes", _as_text(arg, found, kinds))
             self._texts(node, given)
         return Type(function.gives)
 

@@ -141,5 +141,6 @@ WORDS = {KINDS[of]: words for of, words in values.WORDS.items()} | {"any": "a va
 def usage(name: str) -> str:
     """How to write a call of the function."""
     function = FUNCTIONS[name]
-    rest = ", ".join("…" for _ in function.takes[1 : len(function.takes) - function.optional])
+    needed = function.takes[1 : len(function.takes) - function.optional]
+    rest = ", ".join("'TEXT'" if kinds == {"text"} else "…" for kinds in needed)
     return f"`x.{name}({rest})`" if function.member else f"`{name}(…)`"

@@ -67,9 +67,13 @@ _FUNCTIONS = {
 _TIMES = {
     "window": "`window.end` for the end of the batch",
     "trigger": "`trigger.scheduled_at` for the scheduled time",
-    "event": "`event.time` for the event's time",
 }
 """What stands for the present time, by the variable that it belongs to."""
+_AGE = (
+    "for a fixed date write such as `event.time > timestamp('2026-11-24T00:00:00Z')`; to train when the model is too "
+    "old, remove it and add under `triggers:` such as `stale: {freshness: {max_age: 14d}}`"
+)
+"""What replaces a comparison of an event with the present time."""
 _SPECIAL = re.compile(r"[.+*?(){}|$]")
 _TESTS = {(False, True): "startsWith", (True, False): "endsWith", (True, True): "contains"}
 """Method for a text of `LIKE`, by whether it has a `%` at the beginning and at the end."""
@@ -160,6 +164,7 @@ def name_hint(name: str, fields: Mapping[str, str]) -> str:
 def function_hint(name: str, scope: Container[str]) -> str:
     """Return what a function of another language is in CEL, empty if it is unknown. ``scope`` has the variables."""
     if name in ("now", "today", "utcnow", "time"):
-        instead = " or ".join(text for variable, text in _TIMES.items() if variable in scope)
-        return f"an expression cannot read the clock: {f'write {instead}' if instead else 'remove it'}"
+        known = " or ".join(text for variable, text in _TIMES.items() if variable in scope)
+        instead = f"write {known}" if known else _AGE if "event" in scope else "remove it"
+        return f"an expression cannot read the clock: {instead}"
     return f"write `{_FUNCTIONS[name]}`" if name in _FUNCTIONS else ""

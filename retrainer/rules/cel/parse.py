@@ -35,8 +35,8 @@ MAX_DEPTH = 32
 MAX_MACROS = 2
 _FLATTER = f"remove brackets that are not needed; at most {MAX_DEPTH} may be open at once"
 _FEWER = (
-    f"keep {MAX_MACROS}: test a field with `match: {{FIELD: VALUE}}` or an item with `x in list`, or let the sender "
-    "add a field with the answer"
+    "replace it by `VALUE in LIST`, or test a field with `match: {FIELD: VALUE}`, or let the sender add a field with "
+    "the answer"
 )
 MACROS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
 _LEVELS = ({"||"}, {"&&"}, {"==", "!=", "<", "<=", ">", ">=", "in"}, {"+", "-"}, {"*", "/", "%"})
@@ -221,16 +221,21 @@ class _Parser:
         if not self._is("("):
             return Select(of.at, of, word.text, word.at)
         self._take()
+        self._count_macro(word)
         args = tuple(self._several(")", self._expression))
         if word.text in MACROS:
             return self._macro(word, of, args)
         return Call(word.at, word.text, of, args)
 
-    def _macro(self, word: Token, of: Node, args: tuple[Node, ...]) -> Node:
-        self._macros += 1
+    def _count_macro(self, word: Token) -> None:
+        """Count before its arguments are read, so that the last one in the text is the one too many."""
+        self._macros += word.text in MACROS
         if self._macros > MAX_MACROS:
-            said = f"at most {MAX_MACROS} of all, exists, exists_one, map and filter in one expression"
+            all_of_them = "all, exists, exists_one, map and filter"
+            said = f"this `{word.text}` is one too many: at most {MAX_MACROS} of {all_of_them} in one expression"
             raise SyntaxProblem(word.at, said, _FEWER)
+
+    def _macro(self, word: Token, of: Node, args: tuple[Node, ...]) -> Node:
         filtering = word.text == "map" and len(args) == 3
         if (len(args) != 2 and not filtering) or not isinstance(args[0], Name):
             said = f"`{word.text}` takes a name and what is asked of each item"

@@ -15,7 +15,7 @@ class Mend(NamedTuple):
     then: str = ""
 
 
-PLACEHOLDERS = ("NAME", "FIELD", "VALUE", "LABEL", "TRIGGER", "CALENDAR", "/path/of/it", "…")
+PLACEHOLDERS = ("NAME", "FIELD", "VALUE", "LABEL", "TRIGGER", "LIST", "TEXT", "CALENDAR", "/path/of/it", "…")
 """What stands in a message for something that only its reader knows."""
 MENDS: dict[str, Mend] = {
     "the same key twice": Mend("pools: {gpu: 4}"),
@@ -57,9 +57,7 @@ MENDS: dict[str, Mend] = {
     "a condition that is never true or false": Mend("event.data.size > 0"),
     "a condition that is always the same": Mend('"event.data.size > 0"'),
     "more than 2,048 characters": Mend("size > 1024 && event.data.key in ['a', 'b']"),
-    "too many of all, exists, exists_one, map, filter": Mend(
-        "event.data.key in ['a', 'b']", "match: {bucket: features", "match: {size: 5, bucket: features"
-    ),
+    "too many of all, exists, exists_one, map, filter": Mend("event.attributes.x.all(a, a.all(b, 'c' in b))"),
     "a function with too few values": Mend("event.data.key.contains('a')"),
     "a function of another kind of value": Mend("size(string(event.time)) > 0"),
     "an invalid pattern": Mend("event.data.key.matches('a[(]')"),
@@ -71,7 +69,7 @@ MENDS: dict[str, Mend] = {
         "    unless: [incident]\n    for_each: {by: {drift: event.data.labels.model}}\n",
     ),
     "`upstream` without an `after` trigger": Mend(
-        "${upstream.id}", "      nightly:\n", "      refreshed: {after: {rule: sales}}\n      nightly:\n"
+        "${upstream.id}", "      nightly:\n", "      rebuilt: {after: {rule: sales}}\n      nightly:\n"
     ),
     "brackets deeper than 32 levels": Mend('"(true)"'),
     "`${` without `}`": Mend("${window.start}"),
@@ -92,8 +90,7 @@ MENDS: dict[str, Mend] = {
     "a schedule, data or after trigger in `unless`": Mend(
         "stale, rebuilt, {all: [drift, p], within: 24h}]}\n    unless: [incident]"
     ),
-    "a reserve above the budget": Mend("{gpu_hours: 4, per: 30d, reserve: 2}"),
-    "a reserve without `gpu_hours`": Mend("{runs: 4, gpu_hours: 40, per: 30d, reserve: 6}"),
+    "a reserve without `gpu_hours`": Mend("{runs: 4, gpu_hours: 400, per: 30d, reserve: 6}"),
     "`backoff` without a cooldown": Mend("cooldown: 6h, "),
     "no template to run, or two": Mend("workflow_template: churn-train"),
     "an inline manifest without a spec": Mend("workflow: {kind: Workflow, spec: {}}"),
@@ -109,7 +106,9 @@ MENDS: dict[str, Mend] = {
     "certificates that do not exist": Mend("polling_interval: 30s, tls: {ca_file: /etc/ssl/certs/ca-certificates.crt}"),
     "both of `topics` and `topic_pattern`, or neither": Mend("topics: [orders], "),
     "an invalid topic pattern": Mend("topic_pattern: 'orders-[(]'"),
-    "`avro` without a registry": Mend("group_id: retrainer, format: avro, schema_registry: {url: 'http://registry'}"),
+    "`avro` without a registry": Mend(
+        'group_id: retrainer, format: avro, schema_registry: {url: "http://registry:8081"}'
+    ),
     "SASL without what its mechanism needs": Mend(
         "group_id: retrainer, sasl: {mechanism: SCRAM-SHA-512, username: me, password: {from_env: PATH}}"
     ),
@@ -132,14 +131,16 @@ MENDS: dict[str, Mend] = {
         "    unless: [incident]\n",
         "    unless: [incident]\n    for_each: {by: {drift: event.data.labels.model}}\n",
     ),
-    "a source in place of its name": Mend("source: lake\n"),
+    "a source in place of its name": Mend(
+        "source: inbox\n", "sources:\n", "sources:\n  inbox: {type: directory, path: in, rows: lines}\n"
+    ),
     "`===`": Mend("\"event.data.key == 'a'\""),
     "`<>`": Mend("\"event.data.key != 'a'\""),
     "`like`": Mend("\"event.data.key.startsWith('a')\""),
     "`in (…)`": Mend("\"event.data.key in ['a', 'b']\""),
     "`data` for `event.data`": Mend("event.data.bucket"),
     "`len`": Mend('"size(event.data.key) > 3"'),
-    "`now()`": Mend('"event.time > event.time"'),
+    "`now()`": Mend("\"event.time > timestamp('2026-11-24T00:00:00Z')\""),
     "`a if b else c`": Mend("${true ? 1 : 2}"),
     "a number added to a text": Mend("${'a' + string(1)}"),
 }
@@ -151,6 +152,10 @@ ALTERNATIVES = [
     ),
     ("an S3 source without a channel, or with two", "{webhook: {path: /hooks/s3}}"),
     ("`any` and `all` in one group", "{all: [drift, p, {any: [p]}], within"),
+    ("a reserve above the budget", "{gpu_hours: 6, per: 30d, reserve: 6}"),
+    ("a reserve without `gpu_hours`", "{runs: 4, per: 30d}"),
+    ("a query of a webhook", "match: {metric: ks}"),
+    ("no threshold", "below: 0.05, "),
     ("a budget without a limit", "{gpu_hours: 400, per: 30d}"),
     ("no template to run, or two", "cluster_workflow_template: churn"),
     ("no template to run, or two", "workflow: {spec: {}}"),

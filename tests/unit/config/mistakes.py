@@ -122,7 +122,7 @@ TABLES: dict[str, list[Mistake]] = {
         Mistake("a name that does not exist", "event.data.size > 1024", "evnt.data.size > 1024"),
         Mistake("a field that never exists", "${window.start}", "${window.strat}"),
         Mistake("more than 2,048 characters", "size > 1024", f"size > 1024{' || true' * 300}", "… || true || true"),
-        Mistake("too many of all, exists, exists_one, map, filter", "event.data.size > 1024", "event.x.all(a, a.all(b, b.all(c, c)))"),
+        Mistake("too many of all, exists, exists_one, map, filter", "event.data.size > 1024", "event.attributes.x.all(a, a.all(b, b.all(c, c)))"),
         Mistake("a function that does not exist", "event.data.size > 1024", "event.data.key.startWith('a')"),
         Mistake("a function with too few values", "event.data.size > 1024", "event.data.key.contains()"),
         Mistake("a function of another kind of value", "event.data.size > 1024", "size(event.time) > 0"),

@@ -85,7 +85,7 @@ def test_good_ones(tmp_path: Path, settings: str) -> None:
         ),
         pytest.param(
             ", format: avro",
-            "sources.orders.format: `avro` needs a registry for its schemas (add `schema_registry: {url: …}`)",
+            'sources.orders.format: `avro` needs a registry for its schemas (add `schema_registry: {url: "http://registry:8081"}`)',
             id="avro without a registry",
         ),
         pytest.param(

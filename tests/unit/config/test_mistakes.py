@@ -9,7 +9,7 @@ import pytest
 
 from retrainer.config.load import validate
 from tests.unit.config.mistake import Mistake
-from tests.unit.config.mistakes import GOOD, ROOT, TABLES, said, tables
+from tests.unit.config.mistakes import GOOD, ROOT, TABLES, problems_of, said, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,31 @@ def test_the_page_shows_what_is_said() -> None:
     page = (ROOT / "docs/reference/configuration-errors.md").read_text()
     shown = "".join(line + "\n" for line in page.splitlines() if line.startswith("|"))
     assert shown == tables(), "put what `python -m tests.unit.config.mistakes` prints into the page"
+
+
+def test_a_source_in_place_of_its_name_keeps_its_secret() -> None:
+    (problem,) = problems_of(
+        GOOD.replace("source: lake\n", "source: {type: webhook, path: /in, token: abc}\n"), "rules.yaml"
+    )
+    assert '`NAME: {type: webhook, path: "/in", …}`' in problem.hint
+    assert "abc" not in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("trigger", "by"),
+    [
+        pytest.param(
+            "metric: {source: push, match: {metric: ks}, below: 0.05}", "event.data.FIELD", id="pushed values"
+        ),
+        pytest.param("alert: {source: alerts, match: {alertname: A}}", "event.data.labels.LABEL", id="an alert"),
+        pytest.param("data: {source: lake, batch: {at_least: {events: 1}}}", "event.data.FIELD", id="data"),
+    ],
+)
+def test_a_key_is_in_the_labels_only_where_there_are_labels(trigger: str, by: str) -> None:
+    submit = '{workflow_template: c, parameters: {p: "${key}"}}'
+    rule = f"  - {{name: c, triggers: {{t: {{{trigger}}}}}, submit: {submit}}}\n"
+    (problem,) = problems_of(GOOD + rule, "rules.yaml")
+    assert f"add `for_each: {{by: {{t: {by}}}}}`" in problem.hint
 
 
 NO = "`no` is text to some readers of YAML and false to others"

@@ -8,6 +8,7 @@ import pytest
 
 from retrainer.config.errors import ConfigErrors
 from retrainer.config.load import validate
+from tests.unit.config.mistakes import ROOT
 
 GOOD = """\
 version: 1
@@ -193,12 +194,15 @@ def test_an_error_shows_its_line_with_a_caret(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     Path("rules.yaml").write_text(GOOD.replace("size > 1024", "size >"))
     _, problems = validate("rules.yaml")
-    assert str(ConfigErrors(problems)) == (
+    printed = str(ConfigErrors(problems))
+    assert printed == (
         "rules.yaml:17:36: rules[0].triggers.new_data.data.where: not a CEL expression: it ends too early\n"
         '   17 |           where: "event.data.size >"\n'
         "      |                                    ^\n"
         "      = write a value behind `>`"
     )
+    page = (ROOT / "docs/reference/configuration-errors.md").read_text()
+    assert f"```\n{printed.replace('rules.yaml', 'rules/churn.yaml')}\n```" in page, "the example that opens the page"
 
 
 def test_as_json(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_templates_serve_all_files_and_defaults_their_own(tmp_path: Path) -> Non
         pytest.param("template: nightly", "template: nightli", ["r.yaml:12:26: rules[0].template: unknown template `nightli` (did you mean `nightly`?)", "r.yaml:13:26: rules[1].template: unknown template `nightli`"], id="unknown template"),
         pytest.param("hour: 2", "hour: 25", ["r.yaml:7:45: rules[0].triggers.nightly.schedule.cron: bad hour '25'"], id="in a text: the template's line, once"),
         pytest.param("jitter: 10m", "jitter: 10", ["r.yaml:12:70: rules[0].triggers.nightly.schedule.jitter: not a duration", "r.yaml:13:70: rules[1].triggers.nightly.schedule.jitter: not a duration"], id="whole: the value in each with"),
-        pytest.param("hour: 2, ", "", ["r.yaml:12:41: rules[0].with: the template's parameter `hour` is not given (add `hour: …` to `with`)", "r.yaml:13:41: rules[1].with: "], id="parameter not given"),
+        pytest.param("hour: 2, ", "", ["r.yaml:12:41: rules[0].with: the template's parameter `hour` is not given (add `hour: VALUE` to `with`)", "r.yaml:13:41: rules[1].with: "], id="parameter not given"),
         pytest.param("hour: 2", "hours: 2, hour: 2", ["r.yaml:12:53: rules[0].with.hours: the template has no parameter `hours` (did you mean `hour`?)", "r.yaml:13:53"], id="parameter too many"),
         pytest.param("hour: 2", "hour: [2]", ["r.yaml:12:59: rules[0].with.hour: a text, a number, or true or false is needed", "r.yaml:13:59"], id="list amid text"),
         pytest.param("[model, hour, jitter]", "[model, hour]", ["r.yaml:7:76: templates.nightly.rule.triggers.nightly.schedule.jitter: `jitter` is not among the template's parameters"], id="hole that is no parameter"),

@@ -35,13 +35,19 @@ def hint(text: str) -> str:
         pytest.param("event.data.key < 5", "double(event.data.key) < 5", id="a text that may be a number"),
         pytest.param("event.data.size + 'a'", "string(event.data.size) + 'a'", id="a number before a text"),
         pytest.param("'a' + event.data.size", "'a' + string(event.data.size)", id="a number behind a text"),
-        pytest.param("event.data.key.contains()", "event.data.key.contains(…)", id="a method without its value"),
+        pytest.param("event.data.key.contains()", "event.data.key.contains('TEXT')", id="a method without its value"),
+        pytest.param("len(event.data.key) > 3", "size(event.data.key)", id="a function of another language"),
+        pytest.param("event.data.key.search('a')", "event.data.key.matches('a')", id="a method with its value"),
+        pytest.param("strip(event.data.key)", "event.data.key.trim()", id="a function that is a method here"),
+        pytest.param("search(event.data.key, 'a')", "….matches(…)", id="values whose order may be another"),
+        pytest.param("len(event.data.key + 'a')", "size(…)", id="a value that is not a name"),
+        pytest.param("size(event.time)", "string(event.time)", id="a time in place of a text"),
         pytest.param("event.data.size > 1 AND true", "&&", id="a word of SQL in capital letters"),
     ],
 )
 def test_a_mistake_of_another_language_shows_what_to_write(text: str, instead: str) -> None:
     assert hint(text) == f"write `{instead}`"
-    whole = instead.replace("…", "'a'")
+    whole = instead.replace("….", "'a'.").replace("…", "'a'")
     if whole != "&&":
         assert check(parse(whole), event_of_object(), {})[1] == []
 

@@ -118,7 +118,11 @@ def test_what_has_no_value_says_why(text: str, said: str) -> None:
         ("event.in", 6, "unexpected `in`, the name of a field is expected"),
         ("has(event)", 0, "`has` takes a field"),
         ("[1].map(1, 2)", 4, "`map` takes a name and what is asked of each item"),
-        ("[1].existsOne(a, a.all(b, b.all(c, c)))", 4, "at most 2 of all, exists, exists_one, map and filter"),
+        (
+            "[1].existsOne(a, a.all(b, b.all(c, c)))",
+            28,
+            "this `all` is one too many: at most 2 of all, exists, exists_one, map and filter",
+        ),
         ("(" * 2000, 32, "nested deeper than 32 levels"),
         ("!" * 2000, 0, "nested deeper than 32 levels"),
         ("a" + ".a" * 1000, 63, "nested deeper than 32 levels"),
