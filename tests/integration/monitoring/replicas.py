@@ -8,6 +8,7 @@ from threading import Thread
 
 LABELS = {"namespace": "lab"}
 JOB = "replicas"
+DAY = 86400.0
 DEAD = "127.0.0.1:9"
 """A replica that does not answer: nothing listens on the discard port."""
 
@@ -46,6 +47,9 @@ class Replica(ThreadingHTTPServer):
             f'retrainer_queue_wait_seconds_bucket{{le="+Inf"}} {grown}',
             f"retrainer_queue_wait_seconds_count {grown}",
             f'retrainer_runs_total{{rule="edited",phase="FAILED"}} {grown}',
+            f"retrainer_tls_certificate_expiry_timestamp_seconds {time.time() + DAY:.0f}",
+            f"retrainer_store_backup_timestamp_seconds {time.time() - DAY:.0f}",
+            f"retrainer_store_max_backup_age_seconds {DAY / 2:.0f}",
         ]
         return "\n".join(lines) + "\n"
 

@@ -63,6 +63,8 @@ def test_what_is_wrong_fires_with_the_rules_own_labels(scene: Scene) -> None:
 
 
 REPLICAS = [
+    "RetrainerBackupTooOld",
+    "RetrainerCertificateExpires",
     "RetrainerLatencyBurnsFast",
     "RetrainerLatencyBurnsSlowly",
     "RetrainerParametersFailed",
