@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ENDED = ("Succeeded", "Failed", "Error")
 POLL = 0.05
-SLOWEST = 60.0
+SLOWEST = 180.0
 """Seconds for all runs together."""
 AT_ONCE = 24
 DELIBERATE = (
