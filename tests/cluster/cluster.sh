@@ -149,6 +149,8 @@ authorization: {mode: AlwaysAllow}
 address: $API_ADDRESS
 containerRuntimeEndpoint: unix://$RUN/containerd.sock
 evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%"}
+imageGCHighThresholdPercent: 100   # the images were imported by hand: what a full disk of others removes does not come back
+imageGCLowThresholdPercent: 99
 enforceNodeAllocatable: []
 Y
   cat > containerd.toml <<Y
