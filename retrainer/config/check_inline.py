@@ -38,7 +38,8 @@ def check_inline(manifest: Mapping[str, Any]) -> Iterator[Violation]:
             (*_AT, "apiVersion"), f"{version!r:.60} is not Argo's", "write `apiVersion: argoproj.io/v1alpha1`"
         )
     if not isinstance(manifest.get("spec"), dict):
-        yield Violation(_AT, "the inline manifest has no `spec`", "write the Workflow's `spec:` beneath it")
+        hint = "write the Workflow's `spec:` beneath it: `workflow: {spec: {entrypoint: NAME}}`"
+        yield Violation(_AT, "the inline manifest has no `spec`", hint)
     else:
         yield from _arguments(manifest["spec"])
     yield from _metadata(manifest.get("metadata"))

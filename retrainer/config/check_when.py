@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from retrainer.config.tree import Path
 
 DEEPEST = 8
-_FLATTER = "replace an `any` that has one member, or that is a member of an `any`, by its members; the same for `all`"
+_FLATTER = "write `{any: [{any: [a]}, b]}` as `{any: [a, b]}`; the same for `all`"
 
 
 def check_when(rule: Rule) -> Iterator[Violation]:
@@ -83,7 +83,7 @@ def _not_in_unless(name: str, trigger: Trigger, rule: Rule) -> str:
     if trigger.schedule:
         return f"remove `{name}`, and add the times to `limits: {{mute: [CALENDAR]}}`"
     named = rule.when is None or name in _names(rule.when)
-    return f"remove `{name}`" + ("" if named else ", and name it in `when`")
+    return f"remove `{name}`" + ("" if named else " and its trigger; or name it in `when`, if it is to start runs")
 
 
 def _nested(group: Group) -> str:

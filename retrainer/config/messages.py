@@ -179,7 +179,7 @@ def _key_of_trigger(error: ErrorDetails) -> str:
 
 def _shorter(loc: Sequence[str | int], much: int) -> str:
     if loc[-1:] == ("where",):
-        return "test fixed values with `match:`; write `x == 'a' || x == 'b'` as `x in ['a', 'b']`"
+        return "test fixed values with `match: {FIELD: VALUE}`; write `x == 'a' || x == 'b'` as `x in ['a', 'b']`"
     return f"remove {much}"
 
 

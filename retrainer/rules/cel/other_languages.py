@@ -15,7 +15,7 @@ _OPERATORS = {
     "and": "write `&&`",
     "or": "write `||`",
     "not": "write `!`",
-    "is": "write `==`",
+    "is": "write `==`; a field that is missing is `!has(FIELD)`",
     "like": "write `.startsWith(…)`, `.endsWith(…)`, `.contains(…)` or `.matches(…)`",
     "between": "write `a <= x && x <= b`",
     "if": "write `condition ? value : other`",

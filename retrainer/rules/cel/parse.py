@@ -35,8 +35,8 @@ MAX_DEPTH = 32
 MAX_MACROS = 2
 _FLATTER = f"remove brackets that are not needed; at most {MAX_DEPTH} may be open at once"
 _FEWER = (
-    "replace it by `VALUE in LIST`, or test a field with `match: {FIELD: VALUE}`, or let the sender add a field with "
-    "the answer"
+    "test a field with `match: {FIELD: VALUE}`, or let the sender add a field with the answer; "
+    "`LIST.exists(x, x == VALUE)` is `VALUE in LIST`"
 )
 MACROS = ("all", "exists", "exists_one", "existsOne", "map", "filter")
 _LEVELS = ({"||"}, {"&&"}, {"==", "!=", "<", "<=", ">", ">=", "in"}, {"+", "-"}, {"*", "/", "%"})

@@ -87,7 +87,7 @@ T = "rules[1].triggers"
         pytest.param("{all: [drift, p], ", "{at_least: {n: 3, of: [drift, p]}, ", "rules[1].when.any[3].at_least.n: 3 of 2 is impossible (write at most 2)", id="more than there are"),
         pytest.param("any: [page", "any: [incident, page", "rules[1].when.any[0]: `incident` is in `unless` already (keep one)", id="in when and in unless"),
         pytest.param("unless: [incident]", "unless: [incident, inciden]", "rules[1].unless[1]: there is no trigger `inciden` (did you mean `incident`?)", id="unless a trigger that does not exist"),
-        pytest.param("any: [page, stale, rebuilt, {all: [drift, p], within: 24h}]", f"any: [page, stale, rebuilt, drift, {'{any: [' * 8}p{']}' * 8}]", f"rules[1].when{'.any[4]' + '.any[0]' * 7}: groups nested deeper than 8 (replace an `any` that has one member, or that is a member of an `any`, by its members; the same for `all`)", id="nested too deep"),
+        pytest.param("any: [page, stale, rebuilt, {all: [drift, p], within: 24h}]", f"any: [page, stale, rebuilt, drift, {'{any: [' * 8}p{']}' * 8}]", f"rules[1].when{'.any[4]' + '.any[0]' * 7}: groups nested deeper than 8 (write `{{any: [{{any: [a]}}, b]}}` as `{{any: [a, b]}}`; the same for `all`)", id="nested too deep"),
         pytest.param("{runs: 3, gpu_hours: 40, per: 24h, reserve: 6}", "{per: 24h}", "rules[1].limits.budget: the budget has no limit (write such as {runs: 10, per: 1d} or {gpu_hours: 400, per: 1d})", id="the budget has no limit"),
         pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "gpu_hours: 4, per: 24h, reserve: 6", "rules[1].limits.budget.reserve: more than the 4 GPU hours of the budget, so no run could ever start (write at most 4, or raise `gpu_hours` to at least 6)", id="a reserve beyond the budget"),
         pytest.param("gpu_hours: 40, per: 24h, reserve: 6", "per: 24h, reserve: 6", "rules[1].limits.budget.reserve: the budget has no GPU hours to reserve (add such as `gpu_hours: 400`, or remove `reserve: 6`)", id="a reserve of nothing"),
@@ -108,7 +108,7 @@ def test_a_mistake_is_said_at_its_place_with_the_way_out(tmp_path: Path, old: st
 def test_what_holds_back_must_last(tmp_path: Path) -> None:
     text = GOOD.replace("unless: [incident]", "unless: [incident, rebuilt]").replace("stale, rebuilt", "stale")
     assert said(tmp_path, text) == [
-        "rules[1].unless[1]: `rebuilt` cannot be used in `unless`: only metric, alert and freshness triggers can (remove `rebuilt`, and name it in `when`)"
+        "rules[1].unless[1]: `rebuilt` cannot be used in `unless`: only metric, alert and freshness triggers can (remove `rebuilt` and its trigger; or name it in `when`, if it is to start runs)"
     ]
 
 
