@@ -65,8 +65,7 @@ EXAMPLES ?= 10
 test-api: setup
 	EXAMPLES=$(EXAMPLES) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest tests/api $(ARGS)
 
-test-browser: setup
-	cd ui && npm ci --silent
+test-browser: setup ui/node_modules/.package-lock.json
 	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 test-integration: setup
@@ -118,8 +117,13 @@ docs: setup
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file deploy/site/mkdocs.yml
 	@echo "dist/site/index.html"
 
-ui:
-	cd ui && npm ci --silent && npm run --silent types && npm run --silent check && npm run --silent test && npm run --silent build
+# npm writes this file when it is done.
+ui/node_modules/.package-lock.json: ui/package.json ui/package-lock.json
+	cd ui && npm ci --silent
+	@touch $@
+
+ui: ui/node_modules/.package-lock.json
+	cd ui && npm run --silent types && npm run --silent check && npm run --silent test && npm run --silent build
 
 LOCKED = --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate
 COMPILE = $(BIN)/uv pip compile pyproject.toml $(LOCKED)

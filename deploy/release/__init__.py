@@ -1,1 +1,1 @@
-"""How a release is made: what must hold, what is built, what is said about it (docs/decisions/0040-releases.md)."""
+"""How a release is made: what must hold, what is built, how it is described (docs/decisions/0040-releases.md)."""

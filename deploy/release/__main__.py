@@ -104,8 +104,8 @@ def describe(root: Path, build: Build, given: argparse.Namespace) -> None:
     }
     source = {"uri": f"git+{build.repository}" if build.repository else "git", "digest": {"gitCommit": commit}}
     locks = [{"name": name, "digest": {"sha256": statement.digest(root / name)}} for name in LOCKS]
-    said = statement.statement(out.iterdir(), parameters, [source, *locks, *bases(out)], given.builder)
-    signed = statement.envelope(said, given.key) if given.key else said
+    described = statement.statement(out.iterdir(), parameters, [source, *locks, *bases(out)], given.builder)
+    signed = statement.envelope(described, given.key) if given.key else described
     (out / f"retrainer-{version}.intoto.json").write_text(json.dumps(signed, indent=2, sort_keys=True) + "\n")
     notes = changelog.sections((root / "CHANGELOG.md").read_text())[version]
     (out / "release-notes.md").write_text(f"# retrainer {version}\n\nCommit {commit}.\n\n{notes}\n")

@@ -33,8 +33,9 @@ class Build:
     def run(self, *command: str | Path, **variables: str) -> str:
         """Run a command in ``source`` and return what it prints. Raise CalledProcessError."""
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(self.epoch), **variables}
-        done = subprocess.run(command, cwd=self.source, env=environment, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        return done.stdout
+        return subprocess.run(  # noqa: S603 - the tools of a release
+            command, cwd=self.source, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
 
     def stamp(self) -> None:
         """Write where it is published into the metadata of the wheel and of the chart."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def git(root: Path, *arguments: str) -> str:
     """Return what git prints. Raise CalledProcessError if it fails."""
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()  # noqa: S603
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()  # noqa: S603 - git
 
 
 def refusals(root: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is said about the files of a release: in-toto's Statement v1 with the predicate of SLSA provenance v1.
+"""The description of the files of a release: in-toto's Statement v1 with the predicate of SLSA provenance v1.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, https://slsa.dev/spec/v1.0/provenance.
 It has no time and no number of a build, so that the same build says the same.
@@ -65,11 +65,11 @@ def signature(data: bytes, key: Path) -> bytes:
         file.write(data)
         file.flush()
         command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", str(key), "-in", file.name]
-        return subprocess.run(command, check=True, capture_output=True, timeout=30).stdout  # noqa: S603
+        return subprocess.run(command, check=True, capture_output=True, timeout=30).stdout  # noqa: S603 - openssl
 
 
 def is_ed25519(key: Path) -> bool:
     """Whether the file holds a private Ed25519 key without a password: no other kind signs the same way twice."""
     command = ["openssl", "pkey", "-in", str(key), "-noout", "-text", "-passin", "pass:"]
-    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout  # noqa: S603
-    return said.startswith("ED25519 Private-Key")
+    shown = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30).stdout  # noqa: S603 - openssl
+    return shown.startswith("ED25519 Private-Key")

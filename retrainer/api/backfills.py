@@ -143,8 +143,8 @@ def request_backfill(
     """Request runs for past slots. The same Idempotency-Key returns the same answer, and starts nothing twice."""
     period = (wanted.from_, wanted.to, wanted.trigger)
     order = BackfillOrder(rule, wanted.key, *period, wanted.parameters, wanted.rerun, acts.named(wanted.by))
-    told = f"slots from {wanted.from_} to {wanted.to or 'now'}"
-    act = acts.on("backfill", wanted.by, rule=rule, key=wanted.key, dry_run=wanted.dry_run, detail=told)
+    slots = f"slots from {wanted.from_} to {wanted.to or 'now'}"
+    act = acts.on("backfill", wanted.by, rule=rule, key=wanted.key, dry_run=wanted.dry_run, detail=slots)
     with refusals():
         if wanted.dry_run:
             return act(backfills.preview, order)

@@ -62,7 +62,8 @@ class ServedCertificate:
             self._seen = digest
             self.current = self._load()
         except ValueError as error:
-            log.error("tls.not_reloaded", error=str(error), kept_until=rfc3339(self.current.expires))  # noqa: TRY400
+            kept_until = rfc3339(self.current.expires)
+            log.error("tls.not_reloaded", error=str(error), kept_until=kept_until)  # noqa: TRY400 - it says enough
             return
         self._expires(self.current.expires)
         log.info("tls.reloaded", certificate=self._tls.certificate, expires=rfc3339(self.current.expires))

@@ -48,7 +48,7 @@ class Changes:
         """End all streams at once, from any thread; new ones are refused."""
         self._closed = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._end)
+            self._loop.call_soon_threadsafe(self._tell, None)
 
     def admit(self) -> None:
         """Raise Refusal 503 if there are too many streams, or the service stops."""
@@ -88,21 +88,17 @@ class Changes:
                     log.warning("changes.store_unreachable", error=str(error))
                 reachable, mark = False, None
             else:
-                self._tell(changed if reachable else Changed(everything=True))
+                changed = changed if reachable else Changed(everything=True)
                 reachable = True
+                if changed:
+                    self._tell(changed)
             await asyncio.sleep(INTERVAL)
 
-    def _tell(self, changed: Changed) -> None:
-        if not changed:
-            return
+    def _tell(self, changed: Changed | None) -> None:
+        """Wake up all listeners. None: without a change, as the service stops."""
         for hints in self.listeners:
             if not hints.full():
                 hints.put_nowait(changed)
-
-    def _end(self) -> None:
-        for hints in self.listeners:
-            if not hints.full():
-                hints.put_nowait(None)
 
 
 def _hint(changed: Changed, sees: Scope) -> bytes:

@@ -26,7 +26,7 @@ class Exposition(Response):
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events. Proxies are told to pass them on at once."""
+    """Server-sent events. The header makes proxies pass each event on at once."""
 
     media_type = "text/event-stream"
 

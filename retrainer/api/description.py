@@ -73,8 +73,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    text = {"type": "string"}
-    headers = {name: {"description": told, "schema": text} for name, told in _HEADERS.get(status, {}).items()}
+    string = {"type": "string"}
+    headers = {name: {"description": text, "schema": string} for name, text in _HEADERS.get(status, {}).items()}
     return {"description": _MEANING[status], "content": _PROBLEM, **({"headers": headers} if headers else {})}
 
 

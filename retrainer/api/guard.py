@@ -176,11 +176,11 @@ def peer_of(scope: Scope) -> str:
 
 def address_of(request: Request) -> str:
     """Return the address of the sender. If another replica passed it on: "ADDRESS via REPLICA", as nobody checks it."""
-    peer, said = peer_of(request.scope), request.headers.get(PASSED_ON)
-    if said is None:
+    peer, sender = peer_of(request.scope), request.headers.get(PASSED_ON)
+    if sender is None:
         return peer
     try:
-        return f"{ipaddress.ip_address(said)} via {peer}"
+        return f"{ipaddress.ip_address(sender)} via {peer}"
     except ValueError:
         return f"via {peer}"
 

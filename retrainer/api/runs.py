@@ -298,8 +298,8 @@ def retry_run(api: Context, acts: Acts, run: KnownRun) -> Any:
 def report_feedback(api: Context, acts: Acts, run: KnownRun, verdict: FeedbackRequest) -> Any:
     """Report whether a run's model was promoted. Repeating a report changes nothing."""
     with refusals():
-        told = "promoted" if verdict.promoted else "not promoted"
-        acts.on("feedback", run=run, detail=told)(judge, run, promoted=verdict.promoted)
+        outcome = "promoted" if verdict.promoted else "not promoted"
+        acts.on("feedback", run=run, detail=outcome)(judge, run, promoted=verdict.promoted)
     return _run(api, run)
 
 

@@ -46,14 +46,13 @@ async def begin_session(
     api: Context, request: Request, response: Response, origin: Annotated[str, Header(max_length=1024)] = ""
 ) -> Any:
     """Set a cookie that stands for the token of this request for twelve hours, or until the token is rotated."""
-    caller, scope = caller_of(request), request.scope
-    value = scope["app"].state.tokens.session_of(caller.name, api.engine.clock.now())
+    caller = caller_of(request)
+    value = request.app.state.tokens.session_of(caller.name, api.engine.clock.now())
     if value is not None:
         response.set_cookie(
             session.cookie_name(api.settings.name),
             value,
             max_age=int(session.LENGTH),
-            path=scope.get("root_path", "") or "/",
             secure=request.url.scheme == "https" or urlsplit(origin).scheme == "https",
             httponly=True,
             samesite="strict",
@@ -63,7 +62,6 @@ async def begin_session(
 
 
 @router.delete("", status_code=204)
-async def end_session(api: Context, request: Request, response: Response) -> None:
+async def end_session(api: Context, response: Response) -> None:
     """Remove the cookie."""
-    path = request.scope.get("root_path", "") or "/"
-    response.delete_cookie(session.cookie_name(api.settings.name), path=path, httponly=True, samesite="strict")
+    response.delete_cookie(session.cookie_name(api.settings.name), httponly=True, samesite="strict")

@@ -155,8 +155,8 @@ def reset_source(api: Context, acts: Acts, source: Name, resetting: ResetRequest
 @router.post("/{source}/replay", response_model=Replay, status_code=202, responses=problems(404, 409))
 def replay_source(api: Context, acts: Acts, source: Name, replaying: ReplayRequest) -> Any:
     """Start to read a source again. What a rule counted before is not counted again."""
-    told = f"from {replaying.from_} to {replaying.to or 'now'}"
-    act = acts.on("replay_source", target=source, dry_run=replaying.dry_run, detail=told)
+    period = f"from {replaying.from_} to {replaying.to or 'now'}"
+    act = acts.on("replay_source", target=source, dry_run=replaying.dry_run, detail=period)
     order = (source, replaying.from_, replaying.to, replaying.rules)
     with refusals():
         return act.outside(partial(api.sources.replay, *order, dry_run=replaying.dry_run))

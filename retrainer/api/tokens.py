@@ -133,15 +133,15 @@ class Tokens:
             return Caller()
         scheme, _, given = authorization.partition(" ")
         bearer = given.strip() if scheme.lower() == "bearer" else ""
-        caller: Caller | None
-        if known is not None and not authorization:
-            caller = self._in_session(known)
+        in_use = None if authorization else known
+        if in_use is not None:
+            caller = self._in_session(in_use)
         else:
             caller = self._holder(bearer.encode("utf-8", "surrogatepass"))
         if caller is None and not authorization and (method, path) == WHO_AM_I:
             return NOBODY
         if caller is None:
-            raise _unknown(bearer, ended=known is not None and not authorization)
+            raise _unknown(bearer, ended=in_use is not None)
         route = route_of(method, path)
         if route is not None and route[1] not in caller.verbs:
             permitted = ", ".join(verb for verb in get_args(Verb) if verb in caller.verbs)

@@ -164,7 +164,7 @@ class BackupBucket:
 
     def _size(self, name: str) -> int | None:
         """Return the bytes of an object; None if there is none."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - load it only if used
 
         with self._reported(name):
             try:

@@ -1,4 +1,4 @@
-"""What fields take, as far as the reader of YAML must know it: before their models are at hand."""
+"""The kinds of values that fields take, for the reader of YAML, which runs before the models are loaded."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from sqlalchemy import func, select
 from retrainer.store import tables as t
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection, Row
 
 _EVENTS, _JOURNAL, _RUNS = t.events.c, t.journal.c, t.runs.c
 MOST_ROWS = 500
@@ -60,12 +60,8 @@ def changed_since(conn: Connection, mark: StoreMark | None) -> tuple[StoreMark, 
     }
     if mark is None:
         return StoreMark(_last(conn), runs), Changed()
-    events = conn.execute(
-        select(_EVENTS.seq, _EVENTS.rules).where(_EVENTS.seq > mark.seq).order_by(_EVENTS.seq).limit(MOST_ROWS)
-    ).all()
-    others = conn.execute(
-        select(_JOURNAL.seq, _JOURNAL.rule).where(_JOURNAL.seq > mark.seq).order_by(_JOURNAL.seq).limit(MOST_ROWS)
-    ).all()
+    events = _after(conn, mark.seq, _EVENTS.seq, _EVENTS.rules)
+    others = _after(conn, mark.seq, _JOURNAL.seq, _JOURNAL.rule)
     if max(len(events), len(others)) == MOST_ROWS:
         return StoreMark(_last(conn), runs), Changed(everything=True)
     known = {**mark.runs, **runs}
@@ -74,6 +70,10 @@ def changed_since(conn: Connection, mark: StoreMark | None) -> tuple[StoreMark, 
     rules |= {row.rule for row in others if row.rule} | set(moved.values())
     seq = max((row.seq for row in (*events, *others)), default=mark.seq)
     return StoreMark(seq, runs), Changed(frozenset(rules), moved, bool(events))
+
+
+def _after(conn: Connection, mark: int, seq: Column[int], shown: Column[str]) -> Sequence[Row[int, str]]:
+    return conn.execute(select(seq, shown).where(seq > mark).order_by(seq).limit(MOST_ROWS)).all()
 
 
 def _last(conn: Connection) -> int:

@@ -1,7 +1,7 @@
 """Serves the page: one document for every address below `/ui/`, and the files that it loads.
 
-The files are built by `make ui` and are in `static/`. The name of a file contains a hash
-of what is in it, so browsers keep it for ever; the document is asked for anew each time.
+The files are built by `make ui` and are in `static/`. The name of a file contains a hash of its content, so browsers
+keep it for ever; they request the document each time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ _POLICY = (
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _FOR_EVER = "public, max-age=31536000, immutable"
-_BASE = b'<base href="/ui/">'
 
 
 def routes() -> list[Route]:
@@ -38,16 +37,13 @@ def routes() -> list[Route]:
     ]
 
 
-async def _to_page(request: Request) -> Response:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/ui/")
+async def _to_page(_: Request) -> Response:
+    return RedirectResponse("/ui/")
 
 
-async def _document(request: Request) -> Response:
-    """The document. Its base is the address under which the page is reached, so that its links hold behind a proxy."""
-    root = request.scope.get("root_path", "")
-    body = _read("index.html").replace(_BASE, f'<base href="{root}/ui/">'.encode())
+async def _document(_: Request) -> Response:
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
-    return Response(body, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(_read("index.html"), media_type="text/html; charset=utf-8", headers=headers)
 
 
 async def _icon(_: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tests.houses.daemon import DaemonProcess
@@ -10,6 +11,7 @@ from tests.houses.daemon_in_process import furnish
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import httpx
@@ -99,3 +101,16 @@ class TeamsDaemon(DaemonProcess):
             self.http.post(f"/hooks/{team}", json=f"letter-of-{team}")
         for rule in ("chargeback", "uplift"):
             self.run_of(rule)
+
+
+@contextmanager
+def teams(folder: Path) -> Iterator[TeamsDaemon]:
+    """Run the daemon until the block ends. Its first events have been decided."""
+    daemon = TeamsDaemon(folder)
+    try:
+        daemon.start()
+        daemon.ready()
+        daemon.settle()
+        yield daemon
+    finally:
+        daemon.close()

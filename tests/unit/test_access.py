@@ -8,7 +8,7 @@ import pytest
 
 from retrainer.api.app import openapi
 from retrainer.api.verbs import VERBS
-from tests.houses.teams import TeamsDaemon
+from tests.houses.teams import TeamsDaemon, teams
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -22,14 +22,8 @@ UNDESCRIBED = {"GET /api/v1/openapi.json"}
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamsDaemon]:
-    daemon = TeamsDaemon(tmp_path_factory.mktemp("teams"))
-    try:
-        daemon.start()
-        daemon.ready()
-        daemon.settle()
+    with teams(tmp_path_factory.mktemp("teams")) as daemon:
         yield daemon
-    finally:
-        daemon.close()
 
 
 def test_every_route_has_exactly_one_verb() -> None:

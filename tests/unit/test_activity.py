@@ -14,7 +14,7 @@ import pytest
 import retrainer.api
 from retrainer.api import daemon as daemon_routes
 from retrainer.api.verbs import VERBS
-from tests.houses.teams import RULES, TeamsDaemon
+from tests.houses.teams import RULES, TeamsDaemon, teams
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -26,14 +26,8 @@ ROUTERS = [module.name for module in pkgutil.iter_modules(retrainer.api.__path__
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamsDaemon]:
-    daemon = TeamsDaemon(tmp_path_factory.mktemp("teams"))
-    try:
-        daemon.start()
-        daemon.ready()
-        daemon.settle()
+    with teams(tmp_path_factory.mktemp("teams")) as daemon:
         yield daemon
-    finally:
-        daemon.close()
 
 
 def activity(daemon: TeamsDaemon, **query: Any) -> list[dict[str, Any]]:

@@ -32,19 +32,28 @@ export function App() {
       <a class="skip" href="#main">Skip to the content</a>
       <Bar />
       <main id="main" tabIndex={-1}>
-        {session.value === undefined ? <Missing problem={undefined} what="the page" /> : session.value === null ? <SignIn /> : <Router>
-          <Route path={to("/rules/:rule")} component={RuleScreen} />
-          <Route path={to("/runs/:run")} component={RunScreen} />
-          <Route path={to("/runs")} component={RunsScreen} />
-          <Route path={to("/rules")} component={RulesScreen} />
-          <Route path={to("/events")} component={EventsScreen} />
-          <Route path={to("/sources")} component={SourcesScreen} />
-          <Route path={to("/activity")} component={ActivityScreen} />
-          <Route path={to("/")} component={NowScreen} />
-          <Route default component={NoScreen} />
-        </Router>}
+        <Screen />
       </main>
     </LocationProvider>
+  );
+}
+
+/** The screen of the address; before it, who looks at it is asked for. */
+function Screen() {
+  if (session.value === undefined) return <Missing problem={undefined} what="the page" />;
+  if (session.value === null) return <SignIn />;
+  return (
+    <Router>
+      <Route path={to("/rules/:rule")} component={RuleScreen} />
+      <Route path={to("/runs/:run")} component={RunScreen} />
+      <Route path={to("/runs")} component={RunsScreen} />
+      <Route path={to("/rules")} component={RulesScreen} />
+      <Route path={to("/events")} component={EventsScreen} />
+      <Route path={to("/sources")} component={SourcesScreen} />
+      <Route path={to("/activity")} component={ActivityScreen} />
+      <Route path={to("/")} component={NowScreen} />
+      <Route default component={NoScreen} />
+    </Router>
   );
 }
 

@@ -124,20 +124,20 @@ class _Checker:
 
     def _wants(self, kinds: frozenset[str], found: Type, at: int, who: str, hint: str = "") -> None:
         if found.kind != "any" and found.kind not in kinds and "any" not in kinds:
-            said = f"{who} {in_words(kinds)}, not {WORDS[found.kind]}"
-            self.mistakes.append(Mistake(at, said, hint or _conversion(kinds)))
+            message = f"{who} {in_words(kinds)}, not {WORDS[found.kind]}"
+            self.mistakes.append(Mistake(at, message, hint or _conversion(kinds)))
 
     def name(self, node: syntax.Name, scope: dict[str, Type]) -> Type:
         known = scope.get(node.name)
         if known is not None:
             return known
         if node.name in self._absent:
-            said, hint = f"there is no `{node.name}` here", self._absent[node.name]
+            message, hint = f"there is no `{node.name}` here", self._absent[node.name]
         else:
             fields = {field: name for name, of in scope.items() for field in of.fields or ()}
-            said = f"unknown name `{node.name}` in an expression"
+            message = f"unknown name `{node.name}` in an expression"
             hint = name_hint(node.name, fields) or did_you_mean(node.name, scope)
-        self.mistakes.append(Mistake(node.at, said, hint))
+        self.mistakes.append(Mistake(node.at, message, hint))
         return ANY
 
     def select(self, node: syntax.Select, scope: dict[str, Type]) -> Type:
@@ -172,13 +172,13 @@ class _Checker:
             self.mistakes.append(Mistake(node.at, f"there is no function `{node.name}`", hint))
             return ANY
         if not function.also_free and function.member != (node.target is not None):
-            said = f"`{node.name}` stands " + ("behind its first value" if function.member else "before its value")
-            self.mistakes.append(Mistake(node.at, said, _usage(node)))
+            message = f"`{node.name}` stands " + ("behind its first value" if function.member else "before its value")
+            self.mistakes.append(Mistake(node.at, message, _usage(node)))
         elif not function.accepts(len(given)):
             most = len(function.takes) - (node.target is not None)
             counts = f"{most - function.optional} or {most}" if function.optional else str(most or "no")
-            said = f"`{node.name}` takes {counts} value{'s' * (most != 1)} in its brackets, not {len(node.args)}"
-            self.mistakes.append(Mistake(node.at, said, _usage(node)))
+            message = f"`{node.name}` takes {counts} value{'s' * (most != 1)} in its brackets, not {len(node.args)}"
+            self.mistakes.append(Mistake(node.at, message, _usage(node)))
         else:
             for found, kinds, arg in zip(types, function.takes, given, strict=False):
                 self._wants(kinds, found, arg.at, f"`{node.name}` takes", _as_text(arg, found, kinds))
@@ -266,8 +266,8 @@ class _Checker:
 
     def _odd(self, op: str, left: tuple[Node, Type], right: tuple[Node, Type]) -> None:
         (one, a), (other, b) = left, right
-        said = f"`{op}` between {WORDS[a.kind]} and {WORDS[b.kind]}"
-        self.mistakes.append(Mistake(other.at, said, _converted(op, (one, other), (a.kind, b.kind))))
+        message = f"`{op}` between {WORDS[a.kind]} and {WORDS[b.kind]}"
+        self.mistakes.append(Mistake(other.at, message, _converted(op, (one, other), (a.kind, b.kind))))
 
 
 _INFER: Mapping[type, Callable[[_Checker, Any, dict[str, Type]], Type]] = {

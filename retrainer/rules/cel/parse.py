@@ -232,14 +232,14 @@ class _Parser:
         self._macros += word.text in MACROS
         if self._macros > MAX_MACROS:
             all_of_them = "all, exists, exists_one, map and filter"
-            said = f"this `{word.text}` is one too many: at most {MAX_MACROS} of {all_of_them} in one expression"
-            raise SyntaxProblem(word.at, said, _FEWER)
+            message = f"this `{word.text}` is one too many: at most {MAX_MACROS} of {all_of_them} in one expression"
+            raise SyntaxProblem(word.at, message, _FEWER)
 
     def _macro(self, word: Token, of: Node, args: tuple[Node, ...]) -> Node:
         filtering = word.text == "map" and len(args) == 3
         if (len(args) != 2 and not filtering) or not isinstance(args[0], Name):
-            said = f"`{word.text}` takes a name and what is asked of each item"
-            raise SyntaxProblem(word.at, said, f"write `.{word.text}(x, …)`")
+            message = f"`{word.text}` takes a name and what is asked of each item"
+            raise SyntaxProblem(word.at, message, f"write `.{word.text}(x, …)`")
         kind = "exists_one" if word.text == "existsOne" else word.text
         return Macro(word.at, kind, of, args[0].name, args[-1], args[1] if filtering else None)
 

@@ -85,12 +85,12 @@ def _open_up(root: str, folder: str, left_out: Iterable[str]) -> None:
 
 def _show(source: str, target: str) -> None:
     """Let the target be the source."""
-    if os.path.islink(source):  # noqa: PTH114
+    if os.path.islink(source):  # noqa: PTH114 - a text
         with suppress(FileExistsError):
-            os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211
+            os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211 - texts
         return
     place = Path(target)
-    if os.path.isdir(source):  # noqa: PTH112
+    if os.path.isdir(source):  # noqa: PTH112 - a text
         place.mkdir(parents=True, exist_ok=True)
     else:
         place.parent.mkdir(parents=True, exist_ok=True)

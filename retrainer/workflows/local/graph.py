@@ -242,7 +242,7 @@ class Graph:
 
     async def _sleep(self, duration: float) -> None:
         until = self._around.clock.monotonic() + duration
-        while (left := until - self._around.clock.monotonic()) > 0 and not self._around.is_ending():  # noqa: ASYNC110
+        while (left := until - self._around.clock.monotonic()) > 0 and not self._around.is_ending():  # noqa: ASYNC110 - no event
             await asyncio.sleep(min(left, POLL))
 
     def _inputs(self, template: Template, place: Place, given: Scope, outer: Scope) -> Scope:

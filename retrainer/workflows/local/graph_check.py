@@ -44,7 +44,8 @@ class Neighbours:
     def used(self, use: Mapping[str, Any]) -> Template | None:
         """Return the template of a step, task or hook; None if it is not known."""
         if "inline" in use:
-            return use["inline"]  # type: ignore[no-any-return]
+            inline: Template = use["inline"]
+            return inline
         reference = use.get("templateRef")
         if reference is None:
             return self.named.get(use.get("template", ""))

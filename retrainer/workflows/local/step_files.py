@@ -98,7 +98,7 @@ class StepFiles:
 
     def _is_shared(self, path: str) -> bool:
         """Return whether an output is a folder that this machine has, too: what it has there is seen, but not kept."""
-        return path in self._places.files & self._places.mounted and os.path.isdir(path)  # noqa: PTH112
+        return path in self._places.files & self._places.mounted and os.path.isdir(path)  # noqa: PTH112 - a text
 
     def _still_seen(self) -> Iterator[str]:
         """Yield paths of this machine that the step has to see: nothing of its own may be mounted over them."""
@@ -176,7 +176,7 @@ class StepFiles:
         path, target = self._path(item), self._pod.folder / "artifacts" / item["name"]
         target.parent.mkdir(exist_ok=True)
         try:
-            left_out = frozenset(os.listdir(path)) if self._is_shared(path) else frozenset()  # noqa: PTH208
+            left_out = frozenset(os.listdir(path)) if self._is_shared(path) else frozenset()  # noqa: PTH208 - a text
             copy(self._found(path), target, self._budget, left_out)
         except FileNotFoundError:
             if item.get("optional"):
