@@ -1,96 +1,154 @@
-import { useRef, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 
-import { post, Problem } from "../api/client";
-import { to } from "../state/address";
+import { Problem } from "../api/client";
 import { live } from "../state/live";
 import { visible } from "../state/text";
 
-type Name = "trigger" | "pause" | "resume";
+/** A value that the dialog asks for. */
+export interface Field {
+  name: string;
+  label: string;
+  kind?: "text" | "number" | "datetime-local" | "checkbox";
+  /** Values to choose from, in place of a free text. */
+  options?: readonly string[];
+  initial?: string;
+  required?: boolean;
+  max?: number;
+}
 
-const WORDS: Readonly<Record<Name, { button: string; title: string; what: string }>> = {
-  trigger: {
-    button: "Trigger …",
-    title: "Start a manual run",
-    what: "A manual run is subject to overlap, budget and pool. If one of these blocks it, it waits.",
-  },
-  pause: {
-    button: "Pause …",
-    title: "Pause the rule",
-    what: "No run starts until the rule is resumed. Its schedules and data are still recorded.",
-  },
-  resume: {
-    button: "Resume …",
-    title: "Resume the rule",
-    what: "Ends a manual pause, and closes the circuit breakers of all its keys.",
-  },
-};
+/** What was filled in, by name of the field; "true" or "" for a checkbox. */
+export type Values = Readonly<Record<string, string>>;
 
-/** A button and its dialog: what the act does, then a confirmation. It shows what the engine answered, never a guess. */
-export function Act({ rule, act, label }: { rule: string; act: Name; label?: string }) {
+/** What the engine answered, and where the result is shown. */
+export interface Done {
+  text: string;
+  link?: { text: string; address: string };
+}
+
+export interface ActProps {
+  /** The text of the button that opens the dialog. */
+  button: string;
+  /** The verb and its object; also the text of the button that confirms. */
+  title: string;
+  /** What it is done to: a rule, a run. */
+  subject?: string;
+  /** What it does, in a sentence or two. */
+  what: ComponentChildren;
+  fields?: readonly Field[];
+  /** A dry run: what it would do, what it costs and what holds it. Called when the dialog opens and when a field changed. */
+  preview?: (values: Values) => Promise<ComponentChildren>;
+  /** Do it. `identity` is one for each time that the dialog was opened, for the header Idempotency-Key. */
+  send: (identity: string, values: Values) => Promise<Done>;
+  disabled?: boolean;
+  /** There is no button now. An open dialog stays, so that its answer can be read after it changed what is offered. */
+  hidden?: boolean;
+}
+
+/** A button and its dialog: what the act does, its dry run, then a confirmation. It shows what the engine answered, never a guess. */
+export function Act(props: ActProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [identity, setIdentity] = useState("");
-  const [note, setNote] = useState("");
-  const [answer, setAnswer] = useState<{ text: string; run?: string; failed?: boolean }>();
-  const [sending, setSending] = useState(false);
-  const words = WORDS[act];
-  const open = () => {
-    setIdentity(crypto.randomUUID());
-    setAnswer(undefined);
-    dialog.current?.showModal();
-  };
-  const send = async (event: Event) => {
-    event.preventDefault();
-    setSending(true);
-    try {
-      setAnswer(await sent(rule, act, identity, note));
-    } catch (error) {
-      setAnswer({ text: error instanceof Problem ? error.detail : String(error), failed: true });
-    } finally {
-      setSending(false);
-      live.version.value += 1;
-    }
-  };
   return (
     <>
-      <button onClick={open}>{label ?? words.button}</button>
-      <dialog ref={dialog} aria-labelledby={`${act}-title`}>
-        <form onSubmit={(event) => void send(event)}>
-          <h2 id={`${act}-title`}>{words.title}: {rule}</h2>
-          <p>{words.what}</p>
-          {act === "pause" && (
-            <label>
-              Reason, shown with the rule
-              <input type="text" maxLength={1000} value={note} onInput={(event) => { setNote(event.currentTarget.value); }} />
-            </label>
-          )}
-          {answer && (
-            <p class={answer.failed ? "note bad" : "note"} role="status">
-              {visible(answer.text)} {answer.run && <a href={to(`/runs/${answer.run}`)}>Show the run</a>}
-            </p>
-          )}
-          <div class="end">
-            <button type="button" onClick={() => dialog.current?.close()}>{answer ? "Close" : "Cancel"}</button>
-            {(answer === undefined || answer.failed) && (
-              <button class="main" disabled={sending}>{words.title}</button>
-            )}
-          </div>
-        </form>
+      <button
+        disabled={props.disabled}
+        hidden={props.hidden}
+        onClick={() => {
+          setIdentity(crypto.randomUUID());
+          dialog.current?.showModal();
+        }}
+      >
+        {props.button}
+      </button>
+      <dialog ref={dialog} aria-label={props.title} onClose={() => { setIdentity(""); }}>
+        {identity !== "" && <Form {...props} key={identity} identity={identity} close={() => dialog.current?.close()} />}
       </dialog>
     </>
   );
 }
 
-async function sent(rule: string, act: Name, identity: string, note: string): Promise<{ text: string; run?: string }> {
-  const path = { rule };
-  if (act === "pause") {
-    await post("/api/v1/rules/{rule}/pause", { path, body: { note } });
-    return { text: "The rule is paused." };
+function Form({ title, subject, what, fields = [], preview, send, identity, close }: ActProps & { identity: string; close: () => void }) {
+  const [values, setValues] = useState<Values>(() => Object.fromEntries(fields.map((field) => [field.name, field.initial ?? ""])));
+  const [answer, setAnswer] = useState<Done & { failed?: boolean }>();
+  const [sending, setSending] = useState(false);
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setSending(true);
+    try {
+      setAnswer(await send(identity, values));
+    } catch (error) {
+      setAnswer({ text: textOf(error), failed: true });
+    } finally {
+      setSending(false);
+      live.version.value += 1;
+    }
+  };
+  const open = answer === undefined || answer.failed;
+  return (
+    <form onSubmit={(event) => void submit(event)}>
+      <h2>{title}{subject !== undefined && `: ${subject}`}</h2>
+      <div>{what}</div>
+      {fields.map((field) => (
+        <Input key={field.name} field={field} value={values[field.name] ?? ""} set={(value) => { setValues({ ...values, [field.name]: value }); }} />
+      ))}
+      {preview && open && <Preview ask={preview} values={values} />}
+      {answer && (
+        <p class={answer.failed ? "note bad" : "note"} role="status">
+          {visible(answer.text)} {answer.link && <a href={answer.link.address}>{answer.link.text}</a>}
+        </p>
+      )}
+      <div class="end">
+        <button type="button" onClick={close}>{answer ? "Close" : "Cancel"}</button>
+        {open && <button class="main" disabled={sending}>{title}</button>}
+      </div>
+    </form>
+  );
+}
+
+function Input({ field, value, set }: { field: Field; value: string; set: (value: string) => void }) {
+  if (field.kind === "checkbox") {
+    return (
+      <label class="check">
+        <input type="checkbox" checked={value === "true"} onChange={(event) => { set(event.currentTarget.checked ? "true" : ""); }} /> {field.label}
+      </label>
+    );
   }
-  if (act === "resume") {
-    await post("/api/v1/rules/{rule}/resume", { path });
-    return { text: "The rule is active again." };
-  }
-  const done = await post("/api/v1/rules/{rule}/trigger", { path, headers: { "Idempotency-Key": identity }, body: {} });
-  const run = typeof done.run?.id === "string" ? done.run.id : undefined;
-  return { text: `${done.decision}: ${done.reason.replaceAll("_", " ")} ${done.detail}`, ...(run ? { run } : {}) };
+  return (
+    <label>
+      {field.label}
+      {field.options === undefined ? (
+        <input type={field.kind as "text"} maxLength={field.max ?? 1000} required={field.required ?? false} value={value} onInput={(event) => { set(event.currentTarget.value); }} />
+      ) : (
+        <select value={value} onChange={(event) => { set(event.currentTarget.value); }}>
+          {field.options.map((option) => <option key={option} value={option}>{option}</option>)}
+        </select>
+      )}
+    </label>
+  );
+}
+
+/** What a dry run answered, asked again a moment after the last change of a field. */
+function Preview({ ask, values }: { ask: (values: Values) => Promise<ComponentChildren>; values: Values }) {
+  const [shown, setShown] = useState<ComponentChildren>(<span class="muted">Asking what it would do …</span>);
+  const latest = useRef(ask);
+  latest.current = ask;
+  useEffect(() => {
+    let wanted = true;
+    const timer = setTimeout(() => {
+      latest.current(values).then(
+        (answer) => { if (wanted) setShown(answer); },
+        (error: unknown) => { if (wanted) setShown(<p class="note bad">{textOf(error)}</p>); },
+      );
+    }, 150);
+    return () => {
+      wanted = false;
+      clearTimeout(timer);
+    };
+  }, [values]);
+  return <div class="preview" role="status">{shown}</div>;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Problem ? error.detail : String(error);
 }

@@ -2,9 +2,9 @@ import { useRoute } from "preact-iso";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { get, post, type Decision, type Explanation, type Node, type Rule } from "../api/client";
-import { Act } from "../parts/act";
 import { Missing, Moment, Panel, Stale, State } from "../parts/basics";
 import { Decisions } from "../parts/decisions";
+import { Pause, Resume, Trigger } from "../parts/rule-acts";
 import { Runs } from "../parts/runs";
 import { Tabs } from "../parts/tabs";
 import { Timeline } from "../parts/timeline";
@@ -79,6 +79,7 @@ interface HeadProps {
 
 function Head({ line, explanation, at, onNow }: HeadProps) {
   const shown = explanation ?? line;
+  const stopped = line.paused || STOPPED.has(line.reason);
   return (
     <header class="head">
       <div class="title">
@@ -110,8 +111,9 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
       {line.description !== "" && <p class="muted">{visible(line.description)}</p>}
       {mayAct() && (
         <div class="acts">
-          <Act rule={line.name} act="trigger" />
-          {line.paused || STOPPED.has(line.reason) ? <Act rule={line.name} act="resume" /> : <Act rule={line.name} act="pause" />}
+          <Trigger rule={line.name} />
+          <Resume rule={line.name} hidden={!stopped} />
+          <Pause rule={line.name} hidden={stopped} />
         </div>
       )}
     </header>
