@@ -1,6 +1,5 @@
 import { get } from "../api/client";
 import { Missing, Stale, State } from "../parts/basics";
-import { Runs } from "../parts/runs";
 import { to, useParameter } from "../state/address";
 import { useQuery } from "../state/query";
 import { visible } from "../state/text";
@@ -33,19 +32,6 @@ export function RulesScreen() {
           ))}
         </div>
       )}
-    </>
-  );
-}
-
-export function RunsScreen() {
-  const [rule] = useParameter("rule");
-  const found = useQuery(`all runs ${rule}`, (signal) =>
-    get("/api/v1/runs", { query: { limit: 100, ...(rule === "" ? {} : { rule }) }, signal }),
-  );
-  return (
-    <>
-      <h1>Runs{rule !== "" && ` of ${rule}`}</h1>
-      <Runs runs={found.data?.items} problem={found.problem} ruleShown />
     </>
   );
 }
