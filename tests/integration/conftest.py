@@ -7,15 +7,29 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.integration.broker import CACHE, Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.remote import Producer
+
 FIRST_PORT = 19192
 """Leaves port 19092 free for a developer's own broker."""
 PORTS = 5
+
+
+class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc] - xdist has no types
+    """Keeps a folder in one process: its tests share servers, and some of them stop a server on purpose."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.removeprefix("tests/integration/").partition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FolderScheduling:
+    return FolderScheduling(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
