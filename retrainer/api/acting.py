@@ -30,8 +30,12 @@ class Acting:
 
     def on(self, act: str, user: str = "", *, detail: str = "", **place: Any) -> Recorder:
         """Return what runs an act. ``place`` are further fields of `ActRecorded`: the rule, the run, the target."""
+        return self._context.recording(self.record_of(act, user, detail=detail, **place))
+
+    def record_of(self, act: str, user: str = "", *, detail: str = "", **place: Any) -> ActRecorded:
+        """Return the record of an act, with the same fields as `on`."""
         who = ActRecorded(act, self._caller.name, SECRETS.mask(user or self._user), self._address)
-        return self._context.recording(replace(who, detail=SECRETS.mask(detail), **place))
+        return replace(who, detail=SECRETS.mask(detail), **place)
 
 
 async def _acting(request: Request) -> Acting:

@@ -14,6 +14,7 @@ from retrainer.api import (
     hooks,
     ledger,
     log_level,
+    many_rules,
     problems,
     rules,
     run_logs,
@@ -76,7 +77,7 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
-    for part in (rules, backfills, runs, run_logs, sources, state, ledger, store_backup, activity):
+    for part in (rules, many_rules, backfills, runs, run_logs, sources, state, ledger, store_backup, activity):
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)

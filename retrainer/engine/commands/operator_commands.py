@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.compile import CompiledRule
 
 
 PAUSED = "Paused"
@@ -45,9 +46,7 @@ def trigger(
 ) -> dict[str, Any]:
     """Request a run now and return the answer. A repeated idempotency key returns the same answer."""
     rule = rule_of(tx, name)
-    check(rule, key, parameters)
-    if rule.rule.mode == "shadow":
-        raise ValueError(f"{name} is in mode shadow and submits nothing: set mode: active first, or use --dry-run")
+    check_trigger(rule, key, parameters)
     if idempotency_key is not None:
         known = requests.known(tx.conn, f"trigger/{idempotency_key}")
         if known is not None:
@@ -73,6 +72,13 @@ def trigger(
     if idempotency_key is not None:
         requests.remember(tx, (name, key), f"trigger/{idempotency_key}", {"by": by}, answer)
     return answer
+
+
+def check_trigger(rule: CompiledRule, key: str, parameters: dict[str, str]) -> None:
+    """Raise ValueError if the rule submits nothing, or has no such key or parameter."""
+    check(rule, key, parameters)
+    if rule.rule.mode == "shadow":
+        raise ValueError(f"{rule.name} is in mode shadow and submits nothing: set mode: active first, or use --dry-run")
 
 
 def preview(tx: Transaction, name: str, key: str, parameters: dict[str, str]) -> Run:
