@@ -11,6 +11,7 @@ from retrainer.api import (
     activity,
     backfills,
     daemon,
+    dead_letters,
     hooks,
     ledger,
     log_level,
@@ -77,7 +78,8 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
-    for part in (rules, many_rules, backfills, runs, run_logs, sources, state, ledger, store_backup, activity):
+    parts = (rules, many_rules, backfills, runs, run_logs, sources, state, ledger, dead_letters, store_backup, activity)
+    for part in parts:
         api.include_router(part.router)
     api.include_router(daemon.status_router)
     app.include_router(api)

@@ -1,28 +1,23 @@
-"""The record of events, decisions, schedule slots and dead letters."""
+"""The record of events, decisions and schedule slots."""
 
-import base64
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from retrainer.api import audit
-from retrainer.api.acting import Acts
 from retrainer.api.description import problems
-from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Period, Text, page, refusals
+from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Period, Text, page
 from retrainer.api.sight import Sees
-from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, RequestBody, View, WholeNumber, words
-from retrainer.engine.commands import long_commands, operator_commands
+from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, View, words
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 from retrainer.store.pages import Page as Rows
 from retrainer.store.pages import PageRequest
 from retrainer.store.scope import Scope
 from retrainer.store.search import EventQuery
-from retrainer.util.counts import many
 
 router = APIRouter(tags=["ledger"])
-FEW = 10
 SlotCursor = Annotated[
     str | None,
     Query(max_length=2048, pattern=r"^[0-9]{1,11}(\.[0-9]{1,9})?/[^/\x00]*/[^\x00]*$", description=CURSOR),
@@ -91,47 +86,6 @@ class Slot(View):
     reason: str
     run: Id | None = None
     at: Moment
-
-
-class DeadLetter(View):
-    id: int
-    at: Moment
-    source: str
-    event: str
-    """The event's id."""
-    reason: str
-    error: str
-    rule: str
-    """The rule that could not process it, or empty."""
-    size: int
-    """Bytes of its payload."""
-
-
-class DeadLetterDetail(DeadLetter):
-    payload: str
-    encoding: Literal["utf-8", "base64"]
-    """Of `payload`."""
-
-
-class NotReplayed(View):
-    id: int
-    error: str
-
-
-class Replayed(View):
-    replayed: int
-    failed: list[NotReplayed] = []
-    """Dead letters that are kept."""
-
-
-class Discarded(View):
-    discarded: int
-
-
-class DeadLetterIds(RequestBody):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [1, 2]}]})
-
-    ids: Annotated[list[WholeNumber], Field(min_length=1, max_length=500)]
 
 
 @router.get("/events", response_model=Page[Event])
@@ -230,53 +184,3 @@ def _slot_of(cursor: str | None) -> tuple[float, str, str] | None:
         return None
     slot, trigger, key = cursor.split("/", 2)
     return float(slot), key, trigger
-
-
-@router.get("/dead-letters", response_model=Page[DeadLetter])
-def list_dead_letters(
-    api: Context,
-    sees: Sees,
-    period: Period,
-    source: Text = None,
-    reason: Text = None,
-    cursor: Number = None,
-    limit: Limit = 50,
-) -> Any:
-    """Input that could not be processed, newest first. `since` and `until`: stored then."""
-    asked = PageRequest(cursor, limit, *period)
-    return page(api.read(queries.dead_letters, source=source, reason=reason, scope=sees, page=asked))
-
-
-@router.get("/dead-letters/{number:number}", response_model=DeadLetterDetail, responses=problems(404))
-def show_dead_letter(api: Context, sees: Sees, number: BigNumber) -> Any:
-    """One dead letter with its payload."""
-    found = api.read(queries.dead_letter, number)
-    if found is None or not sees.has_letter(found):
-        raise Refusal(404, f"there is no dead letter {number}")
-    raw: bytes = found["payload"]
-    try:
-        payload, encoding = raw.decode(), "utf-8"
-    except UnicodeDecodeError:
-        payload, encoding = base64.b64encode(raw).decode(), "base64"
-    return {**found, "size": len(raw), "payload": payload, "encoding": encoding}
-
-
-@router.post("/dead-letters/replay", response_model=Replayed, responses=problems(409))
-def replay_dead_letters(acts: Acts, ids: DeadLetterIds) -> Any:
-    """Process dead letters again; those that fail again are stored again."""
-    with refusals():
-        return long_commands.replay_dead_letters(acts.on("replay_dead_letters", detail=_named(ids)), ids.ids)
-
-
-@router.post("/dead-letters/discard", response_model=Discarded)
-def discard_dead_letters(acts: Acts, ids: DeadLetterIds) -> Any:
-    """Delete dead letters."""
-    with refusals():
-        act = acts.on("discard_dead_letters", detail=_named(ids))
-        return {"discarded": act(operator_commands.discard_dead_letters, ids.ids)}
-
-
-def _named(letters: DeadLetterIds) -> str:
-    """Return the number of dead letters, and the first of their ids."""
-    first = ", ".join(map(str, letters.ids[:FEW]))
-    return f"{many(len(letters.ids), 'dead letter')}: {first}{', …' if len(letters.ids) > FEW else ''}"

@@ -242,13 +242,14 @@ def dead_letters(
     *,
     source: str | None = None,
     reason: str | None = None,
+    rule: str | None = None,
     scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
 ) -> Page:
     """List dead letters without their payload, newest first. The cursor is an id."""
     columns = select(*(column for column in t.dead_letters.columns if column.name not in ("payload", "size")))
     columns = columns.add_columns(func.coalesce(_DEAD_LETTERS.size, func.length(_DEAD_LETTERS.payload)).label("size"))
-    wanted = equal({_DEAD_LETTERS.source: source, _DEAD_LETTERS.reason: reason})
+    wanted = equal({_DEAD_LETTERS.source: source, _DEAD_LETTERS.reason: reason, _DEAD_LETTERS.rule: rule})
     wanted += among(_DEAD_LETTERS.source, scope.sources)
     wanted += among(_DEAD_LETTERS.rule, {"", *scope.rules} if scope.rules is not None else None)
     stored = between(_DEAD_LETTERS.id, *numbers(conn, _DEAD_LETTERS.id, _DEAD_LETTERS.at, page))

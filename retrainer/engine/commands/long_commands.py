@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from retrainer.engine.commands import feedback, operator_commands
+from retrainer.engine.commands import feedback, letter_replay, operator_commands
 from retrainer.engine.schedules import backfills
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MOST_PREVIEWED = 100
+"""Dead letters of one preview, the oldest first."""
 AGES = 100
 """Imported ages per transaction, because each one is a state to write."""
 
@@ -54,3 +56,18 @@ def replay_dead_letters(act: Act, ids: list[int]) -> dict[str, Any]:
         answer = act(operator_commands.replay_dead_letters, left)
         replayed, failed, left = replayed + answer["replayed"], failed + answer["failed"], answer["left"]
     return {"replayed": replayed, "failed": failed}
+
+
+def preview_replay(act: Act, ids: list[int]) -> dict[str, Any]:
+    """Return what a replay would make of dead letters, each alone. ``unchecked``: how many are more than are looked at.
+
+    Each transaction is short, because the engine waits meanwhile.
+    """
+    wanted = sorted(set(ids))
+    left, letters = wanted[:MOST_PREVIEWED], list[dict[str, Any]]()
+    while left:
+        answer = act(letter_replay.preview, left)
+        letters, left = letters + answer["letters"], answer["left"]
+    failed = [{"id": letter["id"], "error": letter["detail"]} for letter in letters if letter["kept"]]
+    unchecked = len(wanted[MOST_PREVIEWED:])
+    return {"replayed": len(letters) - len(failed), "failed": failed, "letters": letters, "unchecked": unchecked}

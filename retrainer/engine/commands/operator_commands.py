@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import delete, select
 from ulid import ULID
 
-from retrainer.engine.commands import requests
+from retrainer.engine.commands import letter_replay, requests
 from retrainer.engine.commands.validation import check, check_room, rule_of, run_of
-from retrainer.engine.intake.dead_letters import letter_event
-from retrainer.engine.intake.events import take_in
 from retrainer.engine.runs.endings import stop_run
 from retrainer.engine.runs.run_factory import build_run
 from retrainer.engine.schedules.every_key import addressed
 from retrainer.rules.outcome import Decision, Kind, Manual, NewRun, Reason, Resumed, Wake
 from retrainer.runs.retry import another
 from retrainer.runs.run import Run, RunPhase
-from retrainer.sources.base import Batch, ReplayScope
 from retrainer.store import statements
 from retrainer.store import tables as t
 
@@ -31,14 +28,6 @@ if TYPE_CHECKING:
 
 PAUSED = "Paused"
 """Journal entry of a pause, which is not an input of `step`."""
-_NOT_REPLAYED = {
-    "dead_lettered": "{error} (still)",
-    "ignored": "{error} (no rule uses its source now, or the source will read it again)",
-    "overtaken": "a newer value of its series was counted since, so it has no effect: discard it",
-    "stale": "its value is older than max_sample_age, so it counts as no data: discard it, or send a new measurement",
-    "unknown": "the ledger was pruned since, so it is unknown whether it was counted: discard it, or send it again",
-}
-"""Outcomes of a replay that keep the dead letter, with the message for each."""
 
 
 def trigger(
@@ -148,15 +137,9 @@ def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]
     while left and (not (replayed or failed) or not tx.budget.spent):
         row = tx.conn.execute(select(t.dead_letters).where(c.id == left.pop())).one()
         tx.budget.keys -= 1
-        if row.reason == "unreadable":
-            failed.append({"id": row.id, "error": "it cannot be read as an event: discard it, or send it again"})
-            continue
-        event = letter_event(row.source, row.event, row.payload)
-        scope = ReplayScope(frozenset({row.rule} if row.rule else tx.catalog.rules), levels=True)
-        (words,) = take_in(tx, [Batch(row.source, [event], replay_scope=scope)])
-        outcome = words[0] if isinstance(words, list) else "ignored"
-        if outcome in _NOT_REPLAYED:
-            failed.append({"id": row.id, "error": _NOT_REPLAYED[outcome].format(error=row.error)})
+        _, why = letter_replay.replay(tx, row)
+        if why:
+            failed.append({"id": row.id, "error": why})
             continue
         tx.conn.execute(delete(t.dead_letters).where(c.id == row.id))
         replayed += 1
