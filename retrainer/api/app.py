@@ -19,6 +19,7 @@ from retrainer.api import (
     problems,
     rules,
     run_logs,
+    run_workflow,
     runs,
     sessions,
     sources,
@@ -78,7 +79,8 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
-    parts = (rules, many_rules, backfills, runs, run_logs, sources, state, ledger, dead_letters, store_backup, activity)
+    of_runs = (runs, run_logs, run_workflow)
+    parts = (rules, many_rules, backfills, *of_runs, sources, state, ledger, dead_letters, store_backup, activity)
     for part in parts:
         api.include_router(part.router)
     api.include_router(daemon.status_router)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
     from retrainer.runs.run import Run
     from retrainer.telemetry.metrics import Metrics
-    from retrainer.workflows.base import OutputQuery, StepOutput
+    from retrainer.workflows.base import OutputQuery, StepOutput, WorkflowNodes
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,6 +68,8 @@ class ApiContext:
     """Returns the Workflow of a run."""
     outputs: Callable[[str, str, OutputQuery], Iterator[StepOutput]]
     """Returns the output of a Workflow's steps, by namespace and name. Raises WorkflowError."""
+    nodes: Callable[[str, str], WorkflowNodes | None]
+    """Returns a Workflow with its nodes, by namespace and name; None if it does not exist. Raises WorkflowError."""
     reload: Callable[[], dict[str, Any]]
     """Reads the rule files now. Returns revision, changed, problems, dropped."""
     unready: Callable[[], list[str]]

@@ -24,6 +24,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/runs/{run}/inputs",
         "GET /api/v1/runs/{run}/manifest",
         "GET /api/v1/runs/{run}/logs",
+        "GET /api/v1/runs/{run}/workflow",
         "GET /api/v1/events",
         "GET /api/v1/events/find",
         "GET /api/v1/events/{seq}",

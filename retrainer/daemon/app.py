@@ -115,6 +115,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
         workflow_of=daemon.run_workers.workflow_of,
         outputs=daemon.run_workers.workflows.outputs,
+        nodes=daemon.run_workers.workflows.nodes,
         reload=daemon.reload.everything,
         unready=health.readiness.reasons,
         waiting=health.dependencies.look,

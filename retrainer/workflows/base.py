@@ -79,6 +79,36 @@ class StepOutput:
 OUTPUT_LIMIT = 4 * 1024**2
 
 
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """One node of a Workflow: a pod, or a group of nodes. ``name`` is as in the logs, without that of the Workflow.
+
+    ``kind`` and ``phase`` are Argo's words. ``parent``: id of the node that contains it; empty at the top.
+    ``children``: ids of the nodes that it leads to. Times are seconds since the epoch.
+    """
+
+    id: str
+    name: str
+    kind: str
+    phase: str
+    template: str = ""
+    message: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: str | None = None
+    parent: str = ""
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowNodes:
+    """A Workflow with all its nodes, in any order. ``note``: why the nodes, or some of them, cannot be read."""
+
+    workflow: Observed
+    nodes: tuple[NodeStatus, ...]
+    note: str = ""
+
+
 class WorkflowError(Exception):
     """Base of all errors of a workflow engine. ``code`` is a short label for metrics (an HTTP status or a word)."""
 
@@ -139,6 +169,9 @@ class WorkflowEngine(Protocol):
 
     def get(self, namespace: str, name: str) -> Observed | None:
         """Return the whole Workflow with its outputs; None if it does not exist. Raise Later or Ambiguous."""
+
+    def nodes(self, namespace: str, name: str) -> WorkflowNodes | None:
+        """Return the Workflow with its nodes as they are now; None if it does not exist. Raise as `get`."""
 
     def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
         """Request its end. No error if it is gone or has ended."""

@@ -12,6 +12,7 @@ from retrainer.workflows.argo import pod_logs
 from retrainer.workflows.argo.access import missing_access
 from retrainer.workflows.argo.api_server import JSON, ApiRequest, ApiServer
 from retrainer.workflows.argo.errors import MISSING
+from retrainer.workflows.argo.nodes import nodes_of
 from retrainer.workflows.argo.objects import ENDED, from_metadata, from_template, from_workflow, held
 from retrainer.workflows.argo.watch import PAGE, PARTIAL, PARTIAL_LIST, NamespaceWatch
 from retrainer.workflows.base import Later, Refused
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from retrainer.config.settings import ArgoEngine as Settings
-    from retrainer.workflows.base import Observed, OutputQuery, StepOutput, Strategy, Template
+    from retrainer.workflows.base import Observed, OutputQuery, StepOutput, Strategy, Template, WorkflowNodes
 
 API = "/apis/argoproj.io/v1alpha1"
 JSON_PATCH = "application/json-patch+json"
@@ -60,6 +61,10 @@ class ArgoEngine:
     def get(self, namespace: str, name: str) -> Observed | None:
         item = self._find(_workflow(namespace, name))
         return None if item is None else from_workflow(item)
+
+    def nodes(self, namespace: str, name: str) -> WorkflowNodes | None:
+        item = self._find(_workflow(namespace, name))
+        return None if item is None else nodes_of(item)
 
     def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
         path = _workflow(namespace, name)

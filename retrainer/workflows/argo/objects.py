@@ -45,15 +45,15 @@ def held(item: Mapping[str, Any]) -> bool:
 
 def from_workflow(item: Mapping[str, Any]) -> Observed:
     """Parse a whole Workflow. Its status may have been edited: values of unexpected types are ignored."""
-    status = _map(item.get("status"))
-    phase, message = _text(status.get("phase")), _text(status.get("message"))
+    status = as_map(item.get("status"))
+    phase, message = as_text(status.get("phase")), as_text(status.get("message"))
     return replace(
         from_metadata(item),
         phase=phase,
         message=message,
-        started_at=_seconds(status.get("startedAt")),
-        finished_at=_seconds(status.get("finishedAt")),
-        progress=_text(status.get("progress")),
+        started_at=seconds(status.get("startedAt")),
+        finished_at=seconds(status.get("finishedAt")),
+        progress=as_text(status.get("progress")),
         outputs=_outputs(item["metadata"]["name"], status),
         resources=_resources(status.get("resourcesDuration")),
         # `spec.shutdown` is not enough: it may have been set after the Workflow failed by itself.
@@ -66,7 +66,7 @@ def from_template(item: Mapping[str, Any]) -> Template:
 
     Values of unexpected types are ignored: the API server accepts them, and Argo reports them.
     """
-    spec = _map(item.get("spec"))
+    spec = as_map(item.get("spec"))
     entry = next((each for each in _maps(spec.get("templates")) if each.get("name") == spec.get("entrypoint")), {})
     given = [*_parameters(entry.get("inputs")), *_parameters(spec.get("arguments"))]
     parameters = {each["name"]: each for each in given}
@@ -86,16 +86,16 @@ def _default(parameter: Mapping[str, Any]) -> str | None:
 
 def _outputs(name: str, status: Mapping[str, Any]) -> dict[str, str]:
     """Return the global outputs, overridden by those of the entry node, whose id is the Workflow's name."""
-    entry = _map(_nodes(status).get(name))
+    entry = as_map(node_statuses(status).get(name))
     found = [*_parameters(status.get("outputs")), *_parameters(entry.get("outputs"))]
     return {each["name"]: str(each["value"]) for each in found if each.get("value") is not None}
 
 
 def _parameters(holder: Any) -> list[dict[str, Any]]:
-    return [each for each in _maps(_map(holder).get("parameters")) if isinstance(each.get("name"), str)]
+    return [each for each in _maps(as_map(holder).get("parameters")) if isinstance(each.get("name"), str)]
 
 
-def _map(value: Any) -> dict[str, Any]:
+def as_map(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -107,30 +107,30 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _nodes(status: Mapping[str, Any]) -> dict[str, Any]:
+def node_statuses(status: Mapping[str, Any]) -> dict[str, Any]:
     """Return the node statuses, which the controller compresses if there are many. Offloaded ones cannot be read."""
     if status.get("nodes"):
-        return _map(status["nodes"])
+        return as_map(status["nodes"])
     packed = status.get("compressedNodes")
     if not packed:
         return {}
     try:
         with gzip.open(io.BytesIO(base64.b64decode(packed))) as file:
-            return _map(orjson.loads(file.read(MAX_NODES)))
+            return as_map(orjson.loads(file.read(MAX_NODES)))
     except (binascii.Error, OSError, EOFError, TypeError, ValueError, zlib.error):
         return {}
 
 
 def _resources(value: Any) -> dict[str, float]:
     """Return the resource usage. Non-numbers are ignored: one odd Workflow must not end the watch for all."""
-    return {name: float(seconds) for name, seconds in _map(value).items() if isinstance(seconds, int | float)}
+    return {name: float(used) for name, used in as_map(value).items() if isinstance(used, int | float)}
 
 
-def _seconds(moment: Any) -> float | None:
+def seconds(moment: Any) -> float | None:
     """Return a time as epoch seconds; None if there is none, or it is invalid."""
     try:
         return datetime.fromisoformat(moment).timestamp() if moment else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from retrainer.workflows.argo.api_server import ApiRequest
 from retrainer.workflows.argo.errors import FORBIDDEN, MISSING
+from retrainer.workflows.argo.nodes import step_name
 from retrainer.workflows.argo.watch import PAGE, PARTIAL_LIST
 from retrainer.workflows.base import (
     OUTPUT_LIMIT,
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
 NODE_ANNOTATION = "workflows.argoproj.io/node-name"
-_GROUP = re.compile(r"\[\d+\](?=\.)")
-"""The number of a group of parallel steps in a node's name: ``churn-1[0].prepare``."""
 SPARE = 33
 """Lines that are read beyond the requested ones: one to know that there are more, and those of Argo's executor."""
 _GONE = (
@@ -60,17 +58,11 @@ def _pods(api: ApiServer, namespace: str, workflow: str) -> dict[str, str]:
     except (Later, Refused) as error:
         raise _explained(error, namespace) from error
     found.sort(key=lambda meta: (meta.get("creationTimestamp") or "", meta["name"]))
-    return {meta["name"]: step_name(workflow, meta) for meta in found}
+    return {meta["name"]: _step_of(workflow, meta) for meta in found}
 
 
-def step_name(workflow: str, meta: dict[str, Any]) -> str:
-    """Return the name of a pod's step: its node's name without those of the Workflow and of groups of steps.
-
-    A step that is the whole Workflow has the Workflow's name.
-    """
-    node = (meta.get("annotations") or {}).get(NODE_ANNOTATION) or meta["name"]
-    below = _GROUP.sub("", node.removeprefix(workflow)).lstrip(".")
-    return below if below and not below.startswith("(") else str(node)
+def _step_of(workflow: str, meta: dict[str, Any]) -> str:
+    return step_name(workflow, str((meta.get("annotations") or {}).get(NODE_ANNOTATION) or meta["name"]))
 
 
 def _output(api: ApiServer, namespace: str, pod: str, step: str, tail: int) -> StepOutput:

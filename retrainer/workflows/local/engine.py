@@ -34,11 +34,13 @@ from retrainer.workflows.base import (
     StepOutput,
     Strategy,
     Template,
+    WorkflowNodes,
     no_step,
 )
 from retrainer.workflows.local import isolation, run_folder, templates
 from retrainer.workflows.local.known_tags import some
 from retrainer.workflows.local.log import newest
+from retrainer.workflows.local.recorded import recorded
 from retrainer.workflows.local.references import resolved
 from retrainer.workflows.local.removal import remove
 from retrainer.workflows.local.runners import Runners
@@ -127,6 +129,10 @@ class LocalEngine:
             raise Later(str(error), code="storage") from error
         except (ValueError, KeyError, TypeError):  # its workflow.json was damaged: treated as missing
             return None
+
+    def nodes(self, namespace: str, name: str) -> WorkflowNodes | None:
+        seen = self.get(namespace, name)
+        return None if seen is None else WorkflowNodes(seen, *recorded(self._folder(namespace, name)))
 
     def stop(self, namespace: str, name: str, strategy: Strategy) -> None:
         """Signal the runner: Stop is SIGTERM and, after a grace period, SIGKILL; Terminate is SIGKILL at once."""

@@ -30,6 +30,7 @@ class NodeRecord:
     phase: str = "Running"
     message: str = ""
     finished: float | None = None
+    exit_code: int | None = None
 
 
 class Nodes:
@@ -55,6 +56,7 @@ class Nodes:
 
     def end(self, record: NodeRecord, ended: Ended) -> None:
         record.phase, record.message, record.finished = ended.phase, ended.message, self._clock.now()
+        record.exit_code = ended.outputs.exit_code
         self.changed = True
         if ended.phase in ("Succeeded", "Skipped") and record.kind in ("Pod", "Skipped", "Suspend"):
             self.done += 1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from retrainer.daemon.dependencies import Wait
     from retrainer.engine.core.notifications import ActRecorded
     from retrainer.engine.schedules.backfills import BackfillOrder
-    from retrainer.workflows.base import OutputQuery
+    from retrainer.workflows.base import OutputQuery, WorkflowNodes
 
 RULE: dict[str, Any] = {
     "name": "churn",
@@ -65,6 +65,7 @@ class Daemon:
         self.waits: list[Wait] = []
         self.hung: list[str] = []
         self.steps = [StepOutput("prepare", b"2 rows\n"), StepOutput("train", b"epoch 1\nepoch 2\n")]
+        self.workflow: WorkflowNodes | None = None
         self.unread: Exception | None = None
         self.trouble: Exception | None = None
         self.idempotency: dict[str, dict[str, Any]] = {}
@@ -255,6 +256,12 @@ class Daemon:
         if self.unread is not None:
             raise self.unread
         return iter(self.steps)
+
+    def nodes(self, namespace: str, name: str) -> WorkflowNodes | None:
+        self.asked.append(("nodes", namespace, name))
+        if self.unread is not None:
+            raise self.unread
+        return self.workflow
 
     def reload(self) -> dict[str, Any]:
         return {"revision": "abc", "changed": self.changed, "problems": [], "dropped": []}

@@ -3,12 +3,15 @@ import { useRoute } from "preact-iso";
 
 import { get, type RunDetail } from "../api/client";
 import { Missing, Moment, Panel, Stale, State, type Tone } from "../parts/basics";
+import { Nodes } from "../parts/nodes";
 import { Tabs } from "../parts/tabs";
 import { to } from "../state/address";
-import { many } from "../state/numbers";
+import { bytes, many, number } from "../state/numbers";
 import { useQuery } from "../state/query";
 import { visible } from "../state/text";
+import { span } from "../state/time";
 import { toneOfPhase } from "../state/tones";
+import "../styles/run.css";
 
 export function RunScreen() {
   const { params } = useRoute();
@@ -30,6 +33,7 @@ export function RunScreen() {
         {shown.message && <p class="verdict">{visible(shown.message)}</p>}
       </header>
       <Stations run={shown} />
+      <Nodes run={shown.id} runs={!shown.ended_at} />
       <Tabs
         name="tab"
         tabs={{
@@ -43,29 +47,35 @@ export function RunScreen() {
   );
 }
 
+/** What led to the run and what became of it, from left to right. */
 function Stations({ run }: { run: RunDetail }) {
   const ended = run.ended_at ? toneOfPhase(run.phase) : "idle";
+  const outputs = Object.keys(run.outputs);
   return (
     <div class="stations">
-      <Station title="Cause" tone="good">
-        <p>{visible(run.cause.detail)}</p>
-        <p class="muted">{many(run.window.events, "event")}</p>
+      <Station title="Events" tone={run.window.events > 0 || run.cause.upstream ? "good" : "idle"}>
+        <p>{run.window.events > 0 ? <>{many(run.window.events, "event")}{run.window.bytes > 0 && `, ${bytes(run.window.bytes)}`}</> : "no event"}</p>
+        {run.cause.upstream && <p>after run <a class="mono" href={to(`/runs/${run.cause.upstream}`)}>{run.cause.upstream.slice(-6)}</a></p>}
+        {run.scheduled_at && <p>slot <Moment at={run.scheduled_at} /></p>}
       </Station>
-      <Station title="Created" tone="good">
-        <Moment at={run.created_at} />
+      <Station title="Decision" tone="good">
+        <p><a href={to(`/rules/${run.rule}`, { key: run.key, at: run.created_at })}>{run.reason.replaceAll("_", " ")}</a> <span class="muted">by {run.trigger}</span></p>
+        <p>{visible(run.cause.detail)}</p>
+        {run.cause.by && <p class="muted">asked for by {visible(run.cause.by)}</p>}
+      </Station>
+      <Station title="Run" tone={run.submitted_at ? "good" : run.ended_at ? ended : "wait"}>
+        <p>created <Moment at={run.created_at} /></p>
+        {run.submitted_at ? <p>submitted <Moment at={run.submitted_at} /></p> : <p class="muted">not submitted</p>}
         <p class="muted">attempt {run.attempt}{run.retry_of && <>, retry of <a href={to(`/runs/${run.retry_of}`)}>{run.retry_of.slice(-6)}</a></>}</p>
       </Station>
-      <Station title="Submitted" tone={run.submitted_at ? "good" : "idle"}>
-        {run.submitted_at ? <Moment at={run.submitted_at} /> : <p class="muted">not yet</p>}
-        <p class="mono">{run.namespace}/{run.workflow}</p>
-      </Station>
       <Station title="Workflow" tone={run.ended_at ? ended : run.started_at ? "active" : "idle"}>
-        {run.started_at ? <Moment at={run.started_at} /> : <p class="muted">has not started</p>}
-        {run.progress && <p>{run.progress} steps</p>}
+        {run.started_at ? <p>started <Moment at={run.started_at} /></p> : <p class="muted">has not started</p>}
+        {run.ended_at && <p>ended <Moment at={run.ended_at} /></p>}
+        <p>{run.progress !== "" && `${run.progress} steps`}{run.started_at && run.ended_at && ` in ${span((Date.parse(run.ended_at) - Date.parse(run.started_at)) / 1000)}`}</p>
       </Station>
-      <Station title="End" tone={ended}>
-        {run.ended_at ? <Moment at={run.ended_at} /> : <p class="muted">not yet</p>}
-        <p>{run.phase}</p>
+      <Station title="Outputs" tone={outputs.length > 0 ? "good" : "idle"}>
+        <p>{outputs.length > 0 ? many(outputs.length, "output") : "none"}</p>
+        {run.gpu_hours !== null && <p class="muted">{number(run.gpu_hours)} GPU hours</p>}
       </Station>
       <Station title="Promotion" tone={run.promoted === true ? "good" : "idle"}>
         <p>{run.promoted === true ? "promoted" : run.promoted === false ? "not promoted" : "not reported"}</p>

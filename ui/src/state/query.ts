@@ -11,9 +11,10 @@ export interface Query<T> {
 
 /**
  * Ask for what a screen shows: at first, when `key` changes, and when the service hints that it changed.
- * Answers of an earlier key are dropped.
+ * Answers of an earlier key are dropped. `every` so many seconds it is asked again while the page is visible, for what
+ * changes without a hint.
  */
-export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T>): Query<T> {
+export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, every?: number): Query<T> {
   const [answer, setAnswer] = useState<{ key?: string; data?: T; problem?: Problem }>({});
   const latest = useRef(ask);
   latest.current = ask;
@@ -38,6 +39,11 @@ export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T
     again();
     return () => { running.current?.abort(); };
   }, [again]);
+  useEffect(() => {
+    if (every === undefined) return;
+    const timer = setInterval(() => { if (!document.hidden) again(); }, every * 1000);
+    return () => { clearInterval(timer); };
+  }, [again, every]);
   const version = live.version.value;
   const seen = useRef(version);
   useEffect(() => {

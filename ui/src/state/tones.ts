@@ -21,3 +21,10 @@ export function toneOfDecision(decision: string, reason: string): Tone {
   if (decision === "skip") return "wait";
   return reason === "waiting" || reason === "batch_incomplete" || reason === "fresh" ? "idle" : "wait";
 }
+
+/** Of a node of a Workflow, whose phases are Argo's words. */
+const NODES: Readonly<Record<string, Tone>> = { Succeeded: "good", Failed: "bad", Error: "bad", Running: "active", Pending: "wait" };
+
+export function toneOfNode(phase: string): Tone {
+  return NODES[phase] ?? "idle";
+}
