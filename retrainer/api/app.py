@@ -17,6 +17,7 @@ from retrainer.api import (
     log_level,
     many_rules,
     problems,
+    rule_files,
     rules,
     run_logs,
     run_workflow,
@@ -80,7 +81,19 @@ def _application() -> FastAPI:
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
     of_runs = (runs, run_logs, run_workflow)
-    parts = (rules, many_rules, backfills, *of_runs, sources, state, ledger, dead_letters, store_backup, activity)
+    parts = (
+        rules,
+        many_rules,
+        rule_files,
+        backfills,
+        *of_runs,
+        sources,
+        state,
+        ledger,
+        dead_letters,
+        store_backup,
+        activity,
+    )
     for part in parts:
         api.include_router(part.router)
     api.include_router(daemon.status_router)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from retrainer.api.changes import Changes
     from retrainer.api.rule_summaries import RuleLines
     from retrainer.api.source_operations import SourceOperations
+    from retrainer.config.last_known_good import Loaded
     from retrainer.config.settings import Settings
     from retrainer.engine.core.engine import Engine
     from retrainer.engine.core.notifications import ActRecorded
@@ -70,6 +71,8 @@ class ApiContext:
     """Returns the output of a Workflow's steps, by namespace and name. Raises WorkflowError."""
     nodes: Callable[[str, str], WorkflowNodes | None]
     """Returns a Workflow with its nodes, by namespace and name; None if it does not exist. Raises WorkflowError."""
+    loaded: Callable[[], Loaded]
+    """Returns the rules in force, with the texts of their files. Before the first load there are none to ask for."""
     reload: Callable[[], dict[str, Any]]
     """Reads the rule files now. Returns revision, changed, problems, dropped."""
     unready: Callable[[], list[str]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +17,7 @@ from retrainer.engine.core.catalog import build_catalog
 from retrainer.rules.lint import Advice
 from retrainer.rules.lint import lint as advise
 from retrainer.util.clock import SystemClock
-from retrainer.workflows.injection_lint import pasted
-from retrainer.workflows.local import templates
+from retrainer.workflows.rule_advice import advice_on_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from retrainer.config.configuration import Configuration
-    from retrainer.config.models import Rule
 
 
 @click.command()
@@ -51,7 +49,7 @@ def lint(session: Session, path: str, templates: str | None) -> None:
     folder = Path(templates) if templates else _folder(path)
     rules = list(build_catalog(configuration, frozenset()).rules.values())
     advice = list(advise(rules, SystemClock().now(), configuration.pools))
-    advice += [one for rule in configuration.rules for one in (*_pasted(rule, folder), *_named(rule))]
+    advice += [one for rule in configuration.rules for one in advice_on_workflow(rule, folder)]
     found = [_told(configuration, "rules", one) for one in advice]
     found += [_told(configuration, "sources", one) for one in _shared(configuration)]
     session.print(
@@ -62,43 +60,6 @@ def lint(session: Session, path: str, templates: str | None) -> None:
 def _folder(path: str) -> Path | None:
     settings = settings_at(path)
     return Path(settings.engine.templates) if settings is not None and settings.engine.type == "local" else None
-
-
-def _pasted(rule: Rule, folder: Path | None) -> Iterator[Advice]:
-    """Report changing values only: constant ones were chosen by the author of the rule."""
-    changing = {n for n, value in rule.submit.parameters.items() if isinstance(value, str) and "${" in value}
-    for parameter, where in pasted(_manifest(rule, folder) or {}):
-        if parameter in changing:
-            yield Advice(
-                rule.name,
-                f"submit.parameters.{parameter}",
-                f"its value is inserted into code, at {where}: anyone who controls it can run commands",
-                "pass it as an environment variable, or as a separate argument",
-            )
-
-
-def _named(rule: Rule) -> Iterator[Advice]:
-    """Report names in inline manifests, which examples often have: they are not used."""
-    for name in ("name", "generateName"):
-        if name in ((rule.submit.workflow or {}).get("metadata") or {}):
-            yield Advice(
-                rule.name,
-                f"submit.workflow.metadata.{name}",
-                "it is not used: the Workflow is named after the rule and the run, so that each run has exactly one",
-                "remove it",
-            )
-
-
-def _manifest(rule: Rule, folder: Path | None) -> dict[str, Any] | None:
-    """Return the template of a rule, if it is available locally."""
-    submit = rule.submit
-    name = submit.workflow_template or submit.cluster_workflow_template
-    if name is None:
-        return submit.workflow
-    if folder is None:
-        return None
-    cluster = submit.workflow_template is None
-    return templates.find(folder, name, submit.namespace or "default", cluster=cluster)
 
 
 def _shared(configuration: Configuration) -> Iterator[Advice]:

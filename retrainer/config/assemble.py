@@ -10,7 +10,7 @@ from retrainer.config.check import check_rule, follows
 from retrainer.config.check_chains import check_chains
 from retrainer.config.check_compile import check_compile, contained
 from retrainer.config.check_limits import check_budget
-from retrainer.config.check_sources import check_calendar, check_paths, check_source
+from retrainer.config.check_sources import check_calendar, check_form, check_paths, check_source
 from retrainer.config.configuration import Configuration, calendars_of, configuration
 from retrainer.config.errors import MOST_TOLD, Problem, did_you_mean, shown
 from retrainer.config.interning import Shared
@@ -24,7 +24,7 @@ from retrainer.config.violation import Names, Violation, locate
 from retrainer.config.written import as_written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from retrainer.config.document import Document
 
@@ -49,9 +49,27 @@ class Assembled(NamedTuple):
     problems: list[Problem]
 
 
+class Beside(NamedTuple):
+    """What is in force in other files: it may be referred to, and must not be defined again."""
+
+    configuration: Configuration
+    templates: Mapping[str, expand.RuleTemplate | None]
+
+
+NOTHING_BESIDE = Beside(configuration((), {}, {}, {}, {}, {}), {})
+
+
 def assemble(documents: Sequence[Document], namespaces: tuple[str, ...] | None) -> Assembled:
     """Check files against each other. If two files clash, the problem is reported for the later one."""
-    return _Assembly(documents, namespaces).run()
+    return _Assembly(documents, namespaces, NOTHING_BESIDE, MOST_VALUES_OF_ALL).run()
+
+
+def assemble_beside(document: Document, namespaces: tuple[str, ...] | None, beside: Beside, most: int) -> Assembled:
+    """Check one file of at most ``most`` values. Nothing of this machine is looked at, such as whether secrets exist.
+
+    The configuration has what the file defines, and no more.
+    """
+    return _Assembly([document], namespaces, beside, most, check_form).run()
 
 
 class _Place(NamedTuple):
@@ -60,9 +78,17 @@ class _Place(NamedTuple):
 
 
 class _Assembly:
-    def __init__(self, documents: Sequence[Document], namespaces: tuple[str, ...] | None) -> None:
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        namespaces: tuple[str, ...] | None,
+        beside: Beside,
+        most: int,
+        check: Callable[[Source], Iterable[Violation]] = check_source,
+    ) -> None:
         self._documents = documents
         self._namespaces = namespaces
+        self._beside, self._most, self._check_source = beside, most, check
         self._problems: list[Problem] = [problem for document in documents for problem in document.problems]
         self._places: dict[str, _Place] = {}
         self._weight = 0
@@ -71,25 +97,29 @@ class _Assembly:
         self._shared = Shared()
 
     def run(self) -> Assembled:
-        sources: dict[str, Source] = self._named("sources", check_source)
-        for name, finding in check_paths(sources):
-            self._problems.append(locate(finding, *self._places[f"sources.{name}"]))
+        beside = self._beside.configuration
+        sources: dict[str, Source] = self._named("sources", self._check_source)
+        for name, finding in check_paths({**beside.sources, **sources}):
+            if name in sources:
+                self._problems.append(locate(finding, *self._places[f"sources.{name}"]))
         calendars: dict[str, Calendar] = self._named("calendars", check_calendar)
         pools: dict[str, int] = self._named("pools", lambda _: ())
         budgets: dict[str, Budget] = self._named("budgets", check_budget)
         names = Names(
-            sources=self._all("sources", sources),
-            calendars=self._all("calendars", calendars),
-            pools=self._all("pools", pools),
-            budgets=self._all("budgets", budgets),
+            sources={**beside.sources, **self._all("sources", sources)},
+            calendars={**beside.calendars, **self._all("calendars", calendars)},
+            pools={**beside.pools, **self._all("pools", pools)},
+            budgets={**beside.budgets, **self._all("budgets", budgets)},
             namespaces=self._namespaces,
         )
-        rules = [rule for rule in self._rules(names) if calendars_of(rule) <= calendars.keys()]
-        rules = [rule for rule in rules if self._compiles(rule, calendars)]
-        for name, finding in check_chains(rules, self._rule_names()):
-            self._problems.append(locate(finding, *self._places[f"rules.{name}"]))
+        used = {**beside.calendars, **calendars}
+        rules = [rule for rule in self._rules(names) if calendars_of(rule) <= used.keys()]
+        rules = [rule for rule in rules if self._compiles(rule, used)]
+        for name, finding in check_chains([*beside.rules, *rules], self._rule_names()):
+            if f"rules.{name}" in self._places:
+                self._problems.append(locate(finding, *self._places[f"rules.{name}"]))
         positions = {name: _position(place.node) for name, place in self._places.items()}
-        return Assembled(configuration(rules, sources, calendars, pools, budgets, positions), self._problems)
+        return Assembled(configuration(rules, sources, used, pools, budgets, positions), self._problems)
 
     def _named(self, section: str, check: Callable[[Any], Iterable[Violation]]) -> dict[str, Any]:
         """Validate and check one section of all files; invalid entries are left out."""
@@ -115,12 +145,12 @@ class _Assembly:
 
     def _once(self, section: str, name: str, place: _Place, report: Callable[[str, str, str], Problem]) -> bool:
         first = self._places.setdefault(f"{section}.{name}", place)
-        if first is not place:
-            mark = first.node.mark
+        elsewhere = self._beside.configuration.positions.get(f"{section}.{name}")
+        if first is not place or elsewhere is not None:
             what = f"{section.removesuffix('s')} `{name}` is defined already"
-            where = f"{shown(mark.text.file)}:{mark.line}:{mark.column}"
+            where = shown(elsewhere or _position(first.node))
             self._problems.append(report(spell(place.path), f"{what}, in {where}", "rename or remove one of them"))
-        return first is place
+        return first is place and elsewhere is None
 
     def _all(self, section: str, found: dict[str, Any]) -> dict[str, Any]:
         """All names; broken entries are None, so that references to them are not reported."""
@@ -151,9 +181,9 @@ class _Assembly:
         """Whether the rule is small enough: with templates, few lines can become many values."""
         weight = expand.weight(place.node, MOST_VALUES)
         self._weight += weight
-        if weight <= MOST_VALUES and self._weight <= MOST_VALUES_OF_ALL:
+        if weight <= MOST_VALUES and self._weight <= self._most:
             return True
-        said = f"more than {MOST_VALUES} values" if weight > MOST_VALUES else f"{MOST_VALUES_OF_ALL} values so far"
+        said = f"more than {MOST_VALUES} values" if weight > MOST_VALUES else f"{self._most} values so far"
         what = f"{said}, with what templates and defaults put in"
         self._problems.append(place.node.mark.problem(spell(place.path), what, "make the rules smaller, or fewer"))
         return False
@@ -177,7 +207,8 @@ class _Assembly:
         """Names of all rules, including broken ones, so that references to them are not reported."""
         sections = [document.section("rules") for document in self._documents]
         named = [rule.get("name") for section in sections if section for rule in section.elements()]
-        return {name.value for name in named if name is not None and isinstance(name.value, str)}
+        beside = {rule.name for rule in self._beside.configuration.rules}
+        return beside | {name.value for name in named if name is not None and isinstance(name.value, str)}
 
     def _rule(self, place: _Place, names: Names) -> Rule | None:
         shaped = _RULE.check(place.node, place.path)
@@ -195,7 +226,7 @@ class _Assembly:
         return None if shaped.problems or shaped.cut else rule
 
     def _templates(self) -> dict[str, expand.RuleTemplate | None]:
-        known: dict[str, expand.RuleTemplate | None] = {}
+        known = dict(self._beside.templates)
         for document in self._documents:
             section = document.section("templates")
             found, problems = expand.templates(section)

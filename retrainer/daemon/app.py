@@ -116,6 +116,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         workflow_of=daemon.run_workers.workflow_of,
         outputs=daemon.run_workers.workflows.outputs,
         nodes=daemon.run_workers.workflows.nodes,
+        loaded=lambda: daemon.reload.loaded,
         reload=daemon.reload.everything,
         unready=health.readiness.reasons,
         waiting=health.dependencies.look,

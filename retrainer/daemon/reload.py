@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from retrainer.config.files import fingerprint
 from retrainer.config.load import Loaded, load_rules
+from retrainer.config.rule_text import texts
 from retrainer.config.teams import NO_TEAMS, TeamFiles
 from retrainer.daemon.rule_edits import edits
 from retrainer.engine.commands import activity
 from retrainer.engine.core.catalog import build_catalog
-from retrainer.store import event_statements, statements
+from retrainer.store import event_statements, rule_texts, statements
+from retrainer.store.rule_texts import KeptText
 from retrainer.telemetry.secrets import SECRETS
 from retrainer.util import gc_tuning
 from retrainer.util.supervisor import TICK, NotNow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from retrainer.config.configuration import Configuration
     from retrainer.config.settings import Settings
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from retrainer.util.supervision import Worker
 
 log = structlog.get_logger()
+TEXTS = 200
+"""Texts of rules that are stored in one transaction."""
 
 
 class Reload:
@@ -145,7 +150,25 @@ class Reload:
             event_statements.meet_sources(tx.conn, loaded.configuration.sources, tx.now)
 
         self._engine.act(store).result()
+        self._keep_texts(loaded, old)
         self._in_force = loaded.configuration
+
+    def _keep_texts(self, loaded: Loaded, old: Configuration | None) -> None:
+        """Keep the texts of changed rules, some in each transaction, so that the engine does not wait for long."""
+        configuration = loaded.configuration
+        before = old.revisions if old is not None else {}
+        changed = [name for name, revision in configuration.revisions.items() if before.get(name) != revision]
+        now = self._engine.clock.now()
+        found = {
+            rule: KeptText(configuration.rule_revision(rule), now, text.file, text.first, SECRETS.mask(text.text))
+            for rule, text in texts(configuration, loaded.files, changed)
+        }
+        for at in range(0, len(changed), TEXTS):
+            some = {name: found[name] for name in changed[at : at + TEXTS] if name in found}
+            self._engine.act(partial(_keep, texts=some)).result()
+        gone = self._engine.store.read(rule_texts.known_rules) - configuration.revisions.keys()
+        if gone:
+            self._engine.act(lambda tx: rule_texts.drop(tx.conn, gone)).result()
 
     def _seen(self) -> tuple[str, TeamFiles]:
         return fingerprint(self._settings.rules), self._config_maps.files
@@ -160,3 +183,7 @@ class Reload:
     def _load(self, teams: TeamFiles) -> Loaded:
         last_good = self._engine.store.read(statements.last_good)
         return load_rules(self._settings, last_good=last_good, teams=teams)
+
+
+def _keep(tx: Transaction, texts: Mapping[str, KeptText]) -> None:
+    rule_texts.keep(tx.conn, texts)

@@ -29,8 +29,13 @@ class Advice(NamedTuple):
     hint: str
 
 
-def lint(rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int]) -> Iterator[Advice]:
-    """Check the rules as they would behave from ``now`` on. ``pools`` has the slots of each pool."""
+def lint(
+    rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int], beside: Sequence[CompiledRule] = ()
+) -> Iterator[Advice]:
+    """Check the rules as they would behave from ``now`` on. ``pools`` has the slots of each pool.
+
+    They are also compared with the rules ``beside`` them, of which nothing else is reported.
+    """
     for rule in rules:
         if not rule.paused:
             yield from _never(rule, now)
@@ -39,7 +44,8 @@ def lint(rules: Sequence[CompiledRule], now: float, pools: Mapping[str, int]) ->
             yield Advice(
                 rule.name, "limits.pool", f"{pool} has no slots, so no run ever starts", "give it at least one"
             )
-    yield from _races(rules, pools)
+    own = {rule.name for rule in rules}
+    yield from (advice for advice in _races([*rules, *beside], pools) if advice.rule in own)
 
 
 def _never(rule: CompiledRule, now: float) -> Iterator[Advice]:
