@@ -28,6 +28,7 @@ from retrainer.api import (
     store_backup,
 )
 from retrainer.api.description import describe
+from retrainer.api.event_counts import EventCounts
 from retrainer.api.guard import Guard, check_bind
 from retrainer.api.representation import Compressed, Conditional
 from retrainer.api.sight import Sights, check_place
@@ -55,6 +56,7 @@ def build(context: ApiContext) -> FastAPI:
     app.router.routes.extend(routes())
     app.state.context = context
     app.state.sights = Sights(context)
+    app.state.event_counts = EventCounts(context.engine.store, context.engine.clock.monotonic)
     app.add_middleware(Conditional)
     app.state.tokens = Tokens(context.settings.http)
     app.add_middleware(Guard, context=context, tokens=app.state.tokens)

@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from starlette.requests import Request
 
 from retrainer.api import audit
 from retrainer.api.description import problems
+from retrainer.api.event_counts import DensityQuery, EventCounts
 from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Period, Text, page
 from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, View, words
@@ -18,6 +20,7 @@ from retrainer.store.scope import Scope
 from retrainer.store.search import EventQuery
 
 router = APIRouter(tags=["ledger"])
+DAY = 86400.0
 SlotCursor = Annotated[
     str | None,
     Query(max_length=2048, pattern=r"^[0-9]{1,11}(\.[0-9]{1,9})?/[^/\x00]*/[^\x00]*$", description=CURSOR),
@@ -57,6 +60,31 @@ class Effect(View):
 
 class FoundEvent(Event):
     effects: list[Effect]
+
+
+class EventCount(View):
+    matched: int = 0
+    filtered: int = 0
+    ignored: int = 0
+    dead_lettered: int = 0
+
+
+class EventBucket(EventCount):
+    at: Moment
+    """Its begin."""
+
+
+class EventDensity(View):
+    since: Moment
+    """The period, extended to whole buckets."""
+    until: Moment
+    seconds: int
+    """Length of a bucket."""
+    complete: bool
+    """Whether all events of the period are counted. If not, ask again: each request counts further, newest first."""
+    buckets: list[EventBucket]
+    """Those with events, by time."""
+    total: EventCount
 
 
 class Decision(View):
@@ -133,6 +161,18 @@ def find_events(
 
 def _seen(sees: Scope, found: dict[str, Any]) -> dict[str, Any]:
     return {**sees.event(found), "effects": [effect for effect in found["effects"] if sees.has_rule(effect["rule"])]}
+
+
+@router.get("/events/density", response_model=EventDensity)
+def count_events(api: Context, sees: Sees, request: Request, period: Period, source: Text = None) -> Any:
+    """How many events arrived when, by outcome, in at most 121 buckets. The last day, without `since` and `until`."""
+    since, until = period
+    end = until if until is not None else api.engine.clock.now()
+    begin = since if since is not None else end - DAY
+    if begin >= end:
+        raise Refusal(422, "`since` must be before `until`")
+    counts: EventCounts = request.app.state.event_counts
+    return counts.answer(DensityQuery(begin, end, source, sees))
 
 
 @router.get("/events/{seq:number}", response_model=Event, responses=problems(404))

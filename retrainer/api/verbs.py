@@ -29,6 +29,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/runs/{run}/workflow",
         "GET /api/v1/events",
         "GET /api/v1/events/find",
+        "GET /api/v1/events/density",
         "GET /api/v1/events/{seq}",
         "GET /api/v1/activity",
         "GET /api/v1/decisions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,7 +79,7 @@ class Daemon:
         self.namespace = "default"
         self.engine = SimpleNamespace(
             catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}),
-            clock=SimpleNamespace(now=lambda: NOW),
+            clock=SimpleNamespace(now=lambda: NOW, monotonic=time.monotonic),
             store=SimpleNamespace(read=self._read, size=lambda: 5),
         )
         exposition = b"# HELP retrainer_leader %b\n# TYPE retrainer_leader gauge\nretrainer_leader 1.0\n" % (
