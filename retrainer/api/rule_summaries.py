@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrainer.api import audit
+from retrainer.api.verdicts import CHUNK, Verdicts
 from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.engine.intake.matching import author_of
 from retrainer.engine.runs.waits import waits_for
@@ -26,15 +26,12 @@ if TYPE_CHECKING:
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
     from retrainer.store.base import Store
-    from retrainer.store.statements import Touched
     from retrainer.util.clock import Clock
 
-CHUNK = 500
-"""Rules whose states are read at once."""
 FEW_KEYS = 2
 FEW_RUNS = 5
 """Runs of a key that have not started: so many are listed."""
-MOST_JUDGED = 1000
+MOST_JUDGED = 200
 """Verdicts that are computed for one page; a page that needs more is shorter, and has a `next`."""
 
 
@@ -54,23 +51,13 @@ class RuleQuery:
     only: Collection[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """The cached verdict of a rule: valid until ``until`` if ``version`` is the same."""
-
-    version: tuple[object, ...]
-    until: float
-    decision: str
-    reason: str
-
-
 class RuleLines:
-    """Each line is computed when it is shown. For the filter by state, verdicts are cached while they are valid."""
+    """Each line is computed when it is shown. The filter by state uses the remembered verdicts."""
 
     def __init__(self, store: Store, clock: Clock, catalog: Callable[[], Catalog]) -> None:
         self._store, self._clock, self._catalog = store, clock, catalog
         self._names: tuple[Catalog | None, list[str]] = None, []
-        self.verdicts: dict[str, _Verdict] = {}
+        self.verdicts = Verdicts(store, clock, catalog)
 
     def detail(self, name: str) -> dict[str, Any]:
         """Return the line of a rule with its `configuration`. Raise LookupError if it does not exist."""
@@ -81,30 +68,37 @@ class RuleLines:
     def page(self, query: RuleQuery) -> Page:
         """Return the lines after the cursor by name; ``next`` is the name of the last rule that was checked."""
         catalog = self._catalog()
+        looked_at, looked_up = query.page.cursor or "", 0
         names = self._sorted(catalog)
-        looked_at, judged = query.page.cursor or "", 0
-        left = names[bisect_right(names, looked_at) :]
         found: list[dict[str, Any]] = []
+        if query.state:
+            self.verdicts.look()
+            self.verdicts.catch_up()
+        left = [name for name in names[bisect_right(names, looked_at) :] if _matches(catalog.rules[name], query)]
         for at in range(0, len(left), CHUNK):
-            rules = [rule for name in left[at : at + CHUNK] if _matches(rule := catalog.rules[name], query)]
-            states = self._store.read(partial(statements.touched, rules=[r.name for r in rules])) if query.state else {}
-            for rule in rules:
-                if len(found) >= query.page.limit or judged >= MOST_JUDGED:
+            chunk = left[at : at + CHUNK]
+            if query.state:
+                looked_up += len(self.verdicts.missing(chunk))
+                self.verdicts.current(chunk)
+            for name in chunk:
+                looked_at = name
+                looked_up += query.page.has_period
+                if self._is_in(catalog.rules[name], query):
+                    found.append(self._store.read(partial(self._line, rule=catalog.rules[name])))
+                if len(found) >= query.page.limit or looked_up >= MOST_JUDGED:
                     return Page(found, looked_at)
-                looked_at = rule.name
-                stands, fresh = self._wanted(rule, query, states)
-                judged += fresh
-                if stands:
-                    found.append(self._store.read(partial(self._line, rule=rule)))
         return Page(found)
 
-    def _wanted(self, rule: CompiledRule, query: RuleQuery, states: Mapping[str, Touched]) -> tuple[bool, bool]:
-        """Return whether a rule meets the conditions of time and state, and whether that had to be looked up."""
+    def _is_in(self, rule: CompiledRule, query: RuleQuery) -> bool:
+        """Return whether a rule meets the conditions of time and state."""
         if query.page.has_period:
             last = self._store.read(partial(run_statements.last_run, rule=rule.name))
             if last is None or not query.page.covers(last.created_at):
-                return False, True
-        return self._stands(rule, query.state, states) if query.state else (True, False)
+                return False
+        if not query.state or query.state in (rule.rule.mode, "paused" if rule.paused else ""):
+            return True
+        verdict = self.verdicts.of((rule.name,)).get(rule.name)
+        return verdict is not None and query.state in (verdict.decision, verdict.reason)
 
     def _rule(self, name: str) -> CompiledRule:
         try:
@@ -168,25 +162,7 @@ class RuleLines:
         if self._names[0] is not catalog:
             names = sorted(catalog.rules)
             self._names = catalog, names
-            self.verdicts = {name: v for name, v in list(self.verdicts.items()) if name in catalog.rules}
         return self._names[1]
-
-    def _stands(self, rule: CompiledRule, state: str, states: Mapping[str, Touched]) -> tuple[bool, bool]:
-        """Return whether the rule is in a state, and whether that had to be computed."""
-        if state in (rule.rule.mode, "paused" if rule.paused else ""):
-            return True, False
-        touched, wake_at = states.get(rule.name, (None, None))
-        version = (rule.revision, rule.paused, touched)
-        known = self.verdicts.get(rule.name)
-        if known is not None and known.version == version and self._clock.now() < known.until:
-            return state in (known.decision, known.reason), False
-        explanation = self._store.read(partial(self._explain, rule=rule, key=""))
-        moments = (wake_at, explanation["until"], explanation["earliest"])
-        until = min((m for m in moments if m is not None), default=math.inf)
-        if rule.rule.limits.budget is not None:  # other rules change the verdict too
-            until = 0.0
-        found = self.verdicts[rule.name] = _Verdict(version, until, explanation["decision"], explanation["reason"])
-        return state in (found.decision, found.reason), True
 
 
 def _unknown_key(conn: Connection, rule: CompiledRule, key: str) -> list[dict[str, Any]]:

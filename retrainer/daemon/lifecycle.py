@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from retrainer.api import verdicts
 from retrainer.daemon.clock_watch import ClockWatch, follow_store
 from retrainer.daemon.source_health import SilenceWatch
 from retrainer.daemon.timers import Timers
@@ -118,6 +119,7 @@ class Daemon:
             "store": (WATCH_EVERY, self.health.store_watch.look),
             "checkpoint": (CHECKPOINT_EVERY, self.store.checkpoint),
             "clock": (WATCH_EVERY, self.clock_watch.look),
+            "verdicts": (verdicts.INTERVAL, self.api.rules.verdicts.work),
         }
         if (certificate := self.api.certificate) is not None:
             jobs["certificate"] = (self.settings.reload_interval, certificate.look)

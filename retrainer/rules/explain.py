@@ -25,8 +25,26 @@ def explain(
     rule: CompiledRule, key: str, state: State, now: float, remaining_budget: RemainingBudget | None = None
 ) -> dict[str, Any]:
     """The verdict at `now`: whether the rule would fire, and if not, what blocks it and when it could fire earliest."""
+    line, judged = _judge(rule, key, state, now, remaining_budget)
+    if judged is None:
+        assert state.quarantine is not None  # noqa: S101 - for the type checker
+        return {**line, "tree": [node("quarantine", f"since {moment(state.quarantine.at)}", state.quarantine.error)]}
+    return {**line, "tree": tree(rule, *judged, remaining_budget, now)}
+
+
+def verdict_line(
+    rule: CompiledRule, key: str, state: State, now: float, remaining_budget: RemainingBudget | None = None
+) -> dict[str, Any]:
+    """Return what `explain` returns, without its tree, in about half of the time."""
+    return _judge(rule, key, state, now, remaining_budget)[0]
+
+
+def _judge(
+    rule: CompiledRule, key: str, state: State, now: float, remaining_budget: RemainingBudget | None
+) -> tuple[dict[str, Any], tuple[State, Evaluation] | None]:
+    """Return the line of a verdict, and the state and evaluation that it is of; in quarantine nothing is evaluated."""
     if state.quarantine is not None:
-        return _in_quarantine(rule, key, state.quarantine)
+        return _in_quarantine(rule, key, state.quarantine), None
     state, _, _ = advance(rule, state, now)
     evaluation = evaluate(rule, state, now)
     asked = next_request(state, due=evaluation.due or state.due is not None)
@@ -37,7 +55,7 @@ def explain(
     detail = held.detail if held is not None and held.reason.value == reason else _why(rule, state, evaluation, now)
     if not due and state.lapsed and state.refused:
         decision, reason, until, detail = "hold", Reason.BAD_PARAMETERS.value, None, state.refused
-    return {
+    line = {
         "rule": rule.name,
         "key": key,
         "verdict": _line(rule.name, key, decision, reason, detail, earliest),
@@ -45,8 +63,8 @@ def explain(
         "reason": reason,
         "until": until,
         "earliest": earliest,
-        "tree": tree(rule, state, evaluation, remaining_budget, now),
     }
+    return line, (state, evaluation)
 
 
 def _in_quarantine(rule: CompiledRule, key: str, quarantine: Quarantine) -> dict[str, Any]:
@@ -60,7 +78,6 @@ def _in_quarantine(rule: CompiledRule, key: str, quarantine: Quarantine) -> dict
         "reason": reason,
         "until": None,
         "earliest": None,
-        "tree": [node("quarantine", f"since {moment(quarantine.at)}", quarantine.error)],
     }
 
 

@@ -30,11 +30,12 @@ def periods(rules: Mapping[str, CompiledRule], now: float) -> dict[str, float]:
     they are near.
     """
     known: dict[tuple[object, ...], float | None] = {}
-    found = {name: _period(rule, now, known) for name, rule in rules.items() if rule.schedules}
+    found = {name: period(rule, now, known) for name, rule in rules.items() if rule.schedules}
     return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
-def _period(rule: CompiledRule, now: float, known: dict[tuple[object, ...], float | None]) -> float | None:
+def period(rule: CompiledRule, now: float, known: dict[tuple[object, ...], float | None]) -> float | None:
+    """Return the period of one rule as in `periods`, None without one; ``known`` has those of equal schedules."""
     pauses = []
     for name, compiled in rule.schedules.items():
         if not _alone(rule, name):

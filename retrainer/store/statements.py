@@ -106,14 +106,24 @@ def state_row(conn: Connection, rule: str, key: str) -> Row[Any] | None:
     return conn.execute(select(t.states).where(_STATES.rule == rule, _STATES.key == key)).first()
 
 
-Touched = tuple[float, float | None]
-"""When a state was last written, and when it is evaluated next (epoch seconds)."""
+def root_states(conn: Connection, rules: Collection[str]) -> dict[str, Row[Any]]:
+    """Return the state with the empty key, for those of the rules that have one."""
+    query = select(t.states).where(_STATES.rule.in_(rules), _STATES.key == "")
+    return {row.rule: row for row in conn.execute(query)}
 
 
-def touched(conn: Connection, rules: Collection[str]) -> dict[str, Touched]:
-    """Return `Touched` of the state with the empty key, for those of the rules that have one."""
-    query = select(_STATES.rule, _STATES.touched_at, _STATES.wake_at).where(_STATES.rule.in_(rules), _STATES.key == "")
-    return {row.rule: (row.touched_at, row.wake_at) for row in conn.execute(query)}
+def touched(conn: Connection, rules: Collection[str]) -> dict[str, float]:
+    """Return when the state with the empty key was last written, for those of the rules that have one."""
+    query = select(_STATES.rule, _STATES.touched_at).where(_STATES.rule.in_(rules), _STATES.key == "")
+    return {row.rule: row.touched_at for row in conn.execute(query)}
+
+
+def last_decisions(conn: Connection, rules: Collection[str]) -> dict[str, Row[Any]]:
+    """Return the last stored decision of the empty key, for those of the rules that have one."""
+    c, of = t.decisions.c, t.states.c
+    last = select(c.id).where(c.rule == of.rule, c.key == "").order_by(c.id.desc()).limit(1).scalar_subquery()
+    ids = [i for i in conn.scalars(select(last).where(of.rule.in_(rules), of.key == "")) if i is not None]
+    return {row.rule: row for row in conn.execute(select(t.decisions).where(c.id.in_(ids)))} if ids else {}
 
 
 def keys_of(conn: Connection, rule: str, after: str, limit: int) -> list[str]:

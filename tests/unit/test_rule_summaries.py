@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.api.rule_summaries import RuleQuery
+from retrainer.api.verdicts import Verdicts
 from retrainer.store.pages import PageRequest
 from tests.houses.daemon_in_process import DaemonInProcess
 
@@ -110,24 +111,26 @@ def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_p
     house = DaemonInProcess(tmp_path, RULES, TEMPLATE)
     try:
         assert names(house, state="waiting", source="push") == ["churn-de"]
-        remembered = house.app.api.rules.verdicts["churn-de"]
+        remembered = house.app.api.rules.verdicts.of(("churn-de",))["churn-de"]
         assert names(house, state="waiting", source="push") == ["churn-de"]
-        assert house.app.api.rules.verdicts["churn-de"] is remembered
+        assert house.app.api.rules.verdicts.of(("churn-de",))["churn-de"] is remembered
         for n in range(2):
             house.http.post("/hooks/push", json={"n": n})
         assert names(house, state="cooldown") == []
         house.http.post("/hooks/push", json={"n": 3})
         house.http.post("/hooks/push", json={"n": 4})
         assert names(house, state="waiting", source="push") == []
-        assert house.app.api.rules.verdicts["churn-de"] is not remembered
+        assert house.app.api.rules.verdicts.of(("churn-de",))["churn-de"] is not remembered
     finally:
         house.close()
 
 
 def test_a_page_looks_at_no_more_rules_than_it_may(house: DaemonInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrainer.api.rule_summaries.MOST_JUDGED", 1)
-    house.app.api.rules.verdicts.clear()
-    page = house.app.api.rules.page(RuleQuery(PageRequest(), state="cooldown"))
+    monkeypatch.setattr("retrainer.api.rule_summaries.CHUNK", 1)
+    rules, catalog = house.app.api.rules, house.app.engine.catalog
+    monkeypatch.setattr(rules, "verdicts", Verdicts(house.app.store, house.app.clock, lambda: catalog))
+    page = rules.page(RuleQuery(PageRequest(), state="cooldown"))
     assert page.items == []
     assert page.next == "churn-de"
     assert names(house, state="hold") == ["churn-de", "churn-fr", "night", "still"]

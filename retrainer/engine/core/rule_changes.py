@@ -5,7 +5,7 @@ They are stored once for each rule, which costs some bytes for each edit. In the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import Connection, select
@@ -18,6 +18,8 @@ from retrainer.store import tables as t
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from sqlalchemy import Row
 
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
@@ -61,7 +63,11 @@ def stale(conn: Connection, rule: CompiledRule, revision: str) -> frozenset[str]
 
 def state_as_it_will_be(conn: Connection, rule: CompiledRule, key: str, now: float) -> State:
     """Return the state of a key as at its next evaluation: without what edits have dropped since it was written."""
-    row = statements.state_row(conn, rule.name, key)
+    return of_row(conn, rule, key, statements.state_row(conn, rule.name, key), now)
+
+
+def of_row(conn: Connection, rule: CompiledRule, key: str, row: Row[Any] | None, now: float) -> State:
+    """Return `state_as_it_will_be` of a row that was read; None if there is none."""
     if row is None:
         return first_state(rule, key, now)
     state = decode(row.state)
