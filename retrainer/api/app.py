@@ -18,6 +18,7 @@ from retrainer.api import (
     many_rules,
     problems,
     rule_files,
+    rule_series,
     rules,
     run_logs,
     run_workflow,
@@ -86,6 +87,7 @@ def _application() -> FastAPI:
     parts = (
         rules,
         many_rules,
+        rule_series,
         rule_files,
         backfills,
         *of_runs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from retrainer.util import values
 from retrainer.util.timefmt import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection, Row
 
@@ -48,7 +49,7 @@ def explain(conn: Connection, rule: str, key: str, at: float) -> dict[str, Any]:
     """
     c = t.decisions.c
     of_rule = select(t.decisions).where(c.rule == rule, c.key == key)
-    then = conn.execute(of_rule.where(c.first_at < at + SHOWN_TO).order_by(c.id.desc()).limit(1)).first()
+    then = _newest_before(conn, rule, key, at)
     following = conn.execute(of_rule.where(c.first_at >= at + SHOWN_TO).order_by(c.id).limit(1)).first()
     runs = conn.execute(_on_the_way(rule, key, at)).all()
     name = f"{rule}[{key}]" if key else rule
@@ -67,10 +68,31 @@ def explain(conn: Connection, rule: str, key: str, at: float) -> dict[str, Any]:
         "verdict": line,
         "decision": then.decision if then is not None else "unknown",
         "reason": then.reason if then is not None else "unknown",
+        "since": then.first_at if then is not None else None,
         "until": then.until if then is not None else None,
         "earliest": None,
         "tree": [node for node in nodes if node is not None],
     }
+
+
+def run_started(conn: Connection, rule: str, key: str, at: float) -> str | None:
+    """Return the run that was started at a time, to the millisecond; None if none was."""
+    then = _newest_before(conn, rule, key, at)
+    return then.run if then is not None and then.decision == "fire" and at <= then.last_at + SHOWN_TO else None
+
+
+def held_since(conn: Connection, explanation: Mapping[str, Any]) -> float | None:
+    """Return since when a current verdict holds: the first of the last equal decisions; None if others were stored."""
+    last = _newest_before(conn, explanation["rule"], explanation["key"], math.inf)
+    same = last is not None and (last.decision, last.reason) == (explanation["decision"], explanation["reason"])
+    return last.first_at if last is not None and same else None
+
+
+def _newest_before(conn: Connection, rule: str, key: str, at: float) -> Row[Any] | None:
+    c = t.decisions.c
+    begun = [c.first_at < at + SHOWN_TO] if at < math.inf else []
+    query = select(t.decisions).where(c.rule == rule, c.key == key, *begun).order_by(c.id.desc())
+    return conn.execute(query.limit(1)).first()
 
 
 def _on_the_way(rule: str, key: str, at: float) -> Any:

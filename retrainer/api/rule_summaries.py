@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrainer.api import audit
+from retrainer.api.past_values import past_values
 from retrainer.api.verdicts import CHUNK, Verdicts
 from retrainer.engine.core import budget_balances, rule_changes
 from retrainer.engine.intake.matching import author_of
@@ -116,8 +117,11 @@ class RuleLines:
         """
         rule, now = self._rule(name), self._clock.now()
         if at is not None and at < now and event is None:
-            return self._store.read(lambda conn: audit.explain(conn, name, key, at))
+            past = self._store.read(lambda conn: audit.explain(conn, name, key, at))
+            run = self._store.read(lambda conn: audit.run_started(conn, name, key, at))
+            return {**past, "tree": [*past["tree"], *past_values(self._store, rule, key, at, run)]}
         explanation = self._store.read(lambda conn: self._explain(conn, rule, key, at))
+        explanation["since"] = self._store.read(lambda conn: audit.held_since(conn, explanation))
         explanation["tree"] = [*self._store.read(lambda conn: _unknown_key(conn, rule, key)), *explanation["tree"]]
         if event is not None:
             given = _event(event, now)

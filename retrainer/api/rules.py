@@ -140,6 +140,8 @@ class Explanation(View):
     decision: Annotated[str, words([*Kind, "unknown"], "unknown: nothing is stored for that time")]
     reason: str
     """A word of docs/reference/reasons.md."""
+    since: Moment | None = None
+    """Since when it is so, by the kept decisions, if known."""
     until: Moment | None = None
     """When the reason may change without another input, if known."""
     earliest: Moment | None = None

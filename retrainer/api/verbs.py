@@ -18,6 +18,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/rules/{rule}",
         "GET /api/v1/rules/{rule}/keys",
         "GET /api/v1/rules/{rule}/source",
+        "GET /api/v1/rules/{rule}/series",
         "GET /api/v1/rules/{rule}/backfills",
         "POST /api/v1/rules/{rule}/explain",
         "POST /api/v1/validate",

@@ -68,7 +68,7 @@ class Poll:
         sample_time = query.sample_time or ""
         return Event(
             source=self._name,
-            id=f"{_digest(query)}:{round(at * 1000)}",
+            id=f"{digest_of(query)}:{round(at * 1000)}",
             type=EVENT_TYPE,
             time=at,
             data={"expr": query.expr, "sample_time": sample_time, "series": series, "error": error},
@@ -118,7 +118,10 @@ class Poll:
         return answer
 
 
-def _digest(query: Query) -> str:
-    """Return an id of a query. It includes the `sample_time`, of which an expression may have several."""
+def digest_of(query: Query) -> str:
+    """Return an id of a query. It includes the `sample_time`, of which an expression may have several.
+
+    Ids of its results are this id, a colon, and their time in milliseconds.
+    """
     text = query.expr if query.sample_time is None else f"{query.expr}\n{query.sample_time}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
