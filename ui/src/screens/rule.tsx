@@ -3,10 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 
 import { get, post, type Decision, type Explanation, type Node, type Rule } from "../api/client";
 import { Missing, Moment, Panel, Stale, State } from "../parts/basics";
-import { Decisions } from "../parts/decisions";
 import { Pause, Resume, Trigger } from "../parts/rule-acts";
-import { Runs } from "../parts/runs";
-import { Tabs } from "../parts/tabs";
 import { Timeline } from "../parts/timeline";
 import { Tree } from "../parts/tree";
 import { useParameter } from "../state/address";
@@ -15,6 +12,7 @@ import { useQuery } from "../state/query";
 import { mayAct } from "../state/session";
 import { visible } from "../state/text";
 import { toneOfDecision } from "../state/tones";
+import { RuleTabs } from "./rule/tabs";
 
 /** Decisions and runs that are looked at together. */
 const SHOWN = 100;
@@ -58,13 +56,12 @@ export function RuleScreen() {
           <Timeline decisions={past} runs={runs.data?.items ?? []} at={at} onAt={setAt} />
         </Panel>
       </div>
-      <Tabs
-        name="tab"
-        tabs={{
-          History: () => <Decisions decisions={past} at={at} problem={decisions.problem} onAt={setAt} />,
-          Runs: () => <Runs runs={runs.data?.items} problem={runs.problem} />,
-          Configuration: () => <pre class="text">{JSON.stringify(line.data?.configuration, null, 2)}</pre>,
-        }}
+      <RuleTabs
+        line={line.data}
+        decisions={{ items: past, problem: decisions.problem }}
+        runs={{ items: runs.data?.items, problem: runs.problem }}
+        at={at}
+        onAt={setAt}
       />
     </>
   );

@@ -1,0 +1,95 @@
+"""The tabs of the Rule screen: its text, what an edit would do, its data and keys, and what an event would do."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.conftest import AXE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.browser.conftest import House, Visit, Visitor
+
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\u202egnp"
+PICTURES = os.environ.get("PICTURES", "")
+
+
+def edit(house: House, old: str, new: str) -> None:
+    """Change the rule file, and load it."""
+    file = house.folder / "rules/rules.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    house.http.post("/-/reload").raise_for_status()
+
+
+def good(page: Page) -> None:
+    """No violation of axe, no sideways scrolling, and nothing of a sender was executed."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.title() != "owned"
+
+
+def picture(visitor: Visitor, name: str) -> None:
+    if PICTURES:
+        visitor.page.screenshot(path=f"{PICTURES}-{name}.png", full_page=True)
+
+
+def test_the_configuration_is_the_text_of_the_file_and_differs_from_that_of_a_run(house: House, visit: Visit) -> None:
+    edit(house, "  - name: churn\n", f"  # {EVIL}\n  - name: churn\n")
+    house.http.post("/api/v1/rules/churn/trigger", json={}).raise_for_status()
+    house.ends("churn", "SUCCEEDED", 1)
+    run = house.runs("churn", "SUCCEEDED")[0]
+    edit(house, "at_least: {events: 3}", "at_least: {events: 4}")
+    visitor = visit()
+    page = visitor.go(f"/rules/churn?tab=configuration&run={run}")
+    visitor.shows("was made with revision")
+    lines = page.get_by_label("The text of the rule").inner_text()
+    assert "at_least: {events: 4}" in lines
+    assert "onerror" in lines
+    assert "\\u202egnp" in lines
+    changed = page.get_by_role("region", name="From revision").inner_text()
+    assert "events: 3" in changed
+    assert "events: 4" in changed
+    good(page)
+    picture(visitor, "configuration")
+
+
+def test_an_edited_copy_says_what_is_wrong_and_changes_nothing(house: House, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/rules/churn?tab=configuration")
+    page.get_by_role("button", name="Edit a copy").click()
+    area = page.get_by_label("A copy of the rule")
+    text = area.input_value()
+    visitor.shows("The text is valid, and means the same as what is in force.")
+    area.fill(text.replace("above: 0.2", "abve: 0.2"))
+    visitor.shows("did you mean")
+    page.get_by_role("button", name="Go to line").first.click()
+    assert area.evaluate("area => area.value.slice(area.selectionStart)").startswith("abve")
+    good(page)
+    picture(visitor, "editor")
+    area.fill(text.replace("above: 0.2", "above: 0.3").replace("kind: psi", "kind: other"))
+    visitor.shows("Loading it drops the state of the trigger drift")
+    assert "above: 0.3" in page.get_by_role("region", name="What the copy changes").inner_text()
+    visitor.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the text").click()
+    visitor.shows("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == area.input_value()
+    assert "above: 0.3" not in house.http.get("/api/v1/rules/churn/source").json()["text"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_tabs_fit_a_phone_in_both_themes(house: House, visit: Visit, theme: str) -> None:
+    edit(house, "version: 1\n", "version: 1\ndefaults: {labels: {team: ml}}\n")
+    visitor = visit("board", width=320, theme=theme)
+    for tab in ("configuration", "configuration&edit=1"):
+        page = visitor.go(f"/rules/churn?tab={tab}")
+        page.get_by_role("tabpanel").get_by_text("rules.yaml").first.wait_for()
+        good(page)
+        picture(visitor, f"{tab[:8]}-{len(tab)}-{theme}")

@@ -1,0 +1,29 @@
+import type { Decision, Problem, Run, Schemas } from "../../api/client";
+import { Decisions } from "../../parts/decisions";
+import { Runs } from "../../parts/runs";
+import { Tabs } from "../../parts/tabs";
+import { Configuration } from "./configuration";
+
+import "../../styles/rule-tabs.css";
+
+interface Props {
+  line: Schemas["RuleDetail"];
+  decisions: { items: readonly Decision[]; problem: Problem | undefined };
+  runs: { items: readonly Run[] | undefined; problem: Problem | undefined };
+  at: string;
+  onAt: (at: string) => void;
+}
+
+/** The tabs of the Rule screen; each has a file of its own. */
+export function RuleTabs({ line, decisions, runs, at, onAt }: Props) {
+  return (
+    <Tabs
+      name="tab"
+      tabs={{
+        History: () => <Decisions decisions={decisions.items} at={at} problem={decisions.problem} onAt={onAt} />,
+        Runs: () => <Runs runs={runs.items} problem={runs.problem} />,
+        Configuration: () => <Configuration line={line} />,
+      }}
+    />
+  );
+}
