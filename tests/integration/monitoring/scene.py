@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import yaml
 
-from tests.integration.monitoring.replicas import DEAD, JOB, LABELS, Replica
+from tests.integration.monitoring.replicas import DEAD, JOB, LABELS, Process, Replica, Sick
 from tests.integration.prometheus.monitoring import Monitoring
 from tests.integration.s3.daemon import Daemon
 from tests.waiting import until
@@ -92,6 +92,8 @@ class Scene:
     def __init__(self, folder: Path, port: int, aws: str, queue: str) -> None:
         self.folder, self.monitoring = folder, Monitoring(port)
         self.replicas = [Replica(number) for number in range(3)]
+        self.alone = {"sick": Sick(), "gone": Process()}
+        """Installations of one process each, by namespace."""
         sources = {
             "push": {"type": "webhook", "path": "/hooks/push", "max_silence": "1h"},
             "landing": {"type": "directory", "path": "landing", "polling_interval": "200ms", "settle": "200ms"},
@@ -139,10 +141,12 @@ class Scene:
         job = {"job_name": "retrainer", "static_configs": [{"targets": [target], "labels": {"namespace": "ml"}}]}
         targets = [DEAD, *(replica.target for replica in self.replicas)]
         others = {"job_name": JOB, "static_configs": [{"targets": targets, "labels": LABELS}]}
+        configs = [{"targets": [p.target], "labels": {"namespace": name}} for name, p in self.alone.items()]
+        alone = {"job_name": "alone", "static_configs": configs}
         return {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(self._hurried())],
-            "scrape_configs": [job, others],
+            "scrape_configs": [job, others, alone],
             "alerting": {
                 "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{self.monitoring.port + 1}"]}]}]
             },
@@ -222,9 +226,8 @@ class Scene:
     def close(self) -> None:
         self.daemon.stop()
         self.monitoring.call("down")
-        for replica in self.replicas:
-            replica.shutdown()
-            replica.server_close()
+        for process in (*self.replicas, *self.alone.values()):
+            process.close()
 
 
 def filled_in(expr: str) -> str:

@@ -87,6 +87,24 @@ def test_what_is_wrong_with_three_replicas_fires_once_for_all_of_them(scene: Sce
     assert firing["RetrainerLatencyBurnsFast"][0]["labels"]["severity"] == "critical"
 
 
+def test_every_other_alert_fires_for_one_process_that_has_it_all(scene: Scene) -> None:
+    elsewhere = {name for name in REPLICAS if "Burns" not in name}
+    never = {"RetrainerDown", "RetrainerNotScraped"}  # the next test, and where there is nothing to scrape at all
+    wanted = {rule["alert"] for rule in RULES if "alert" in rule} - elsewhere - never
+    until(lambda: set(scene.firing("sick")) == wanted, f"{wanted ^ set(scene.firing('sick'))} differ", 120)
+    (old,) = scene.firing("sick")["RetrainerModelTooOld"]
+    assert (old["labels"]["team"], old["labels"]["severity"]) == ("growth", "page")
+    until(lambda: set(scene.states("sick")) == wanted, "all of them reach Alertmanager", 60)
+
+
+def test_a_service_that_is_no_longer_there_is_down(scene: Scene) -> None:
+    until(lambda: scene.labels("job", 'retrainer_build_info{namespace="gone"}'), "it was scraped once", 60)
+    assert scene.firing("gone") == {}
+    scene.alone["gone"].close()
+    until(lambda: set(scene.firing("gone")) == {"RetrainerDown"}, "it is noticed", 60)
+    until(lambda: scene.states("gone") == {"RetrainerDown": "active"}, "it reaches Alertmanager", 60)
+
+
 def test_a_refusal_of_one_rule_silences_no_other_on_the_way_from_prometheus(scene: Scene) -> None:
     suppressed = {"RetrainerLatencyBurnsSlowly", "RetrainerSuccessBurnsSlowly"}
     wanted = {name: "suppressed" if name in suppressed else "active" for name in REPLICAS}
