@@ -20,6 +20,8 @@ from retrainer.api import (
     rule_files,
     rule_series,
     rules,
+    run_acts,
+    run_chain,
     run_logs,
     run_workflow,
     runs,
@@ -83,7 +85,7 @@ def _application() -> FastAPI:
     # The guard checks the token; this only adds it to the description.
     token = Security(HTTPBearer(auto_error=False, scheme_name="token", description=_AUTHENTICATION))
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
-    of_runs = (runs, run_logs, run_workflow)
+    of_runs = (runs, run_acts, run_logs, run_workflow, run_chain)
     parts = (
         rules,
         many_rules,

@@ -2,21 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
 
-from retrainer.api.acting import Acts
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.ledger import Event
 from retrainer.api.parameters import Context, Cursor, Limit, Number, Period, RunId, Text, page, refusals
 from retrainer.api.sight import Sees
-from retrainer.api.views import Id, Json, Moment, NotGiven, Page, Phase, RequestBody, View
-from retrainer.engine.commands import operator_commands
-from retrainer.engine.commands.feedback import judge
+from retrainer.api.views import Id, Json, Moment, NotGiven, Page, Phase, View
 from retrainer.engine.runs.waits import waits_for
 from retrainer.manifests.document import document, place
+from retrainer.runs.acts import why_no_cancel, why_no_feedback, why_no_retry
+from retrainer.runs.run import Run as StoredRun
 from retrainer.runs.run import RunPhase
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries, run_statements
@@ -181,9 +180,18 @@ class Waits(View):
     """Ids of the runs that use what it waits for."""
 
 
+class PossibleActs(View):
+    """For each act why the engine would refuse it now; empty if it would accept it."""
+
+    cancel: str
+    retry: str
+    feedback: str
+
+
 class RunDetail(Run):
     waits: Waits | None = None
     """What an unstarted run waits for."""
+    acts: PossibleActs
     submit: Json
     """The rule's `submit` section when the run was created."""
     labels: dict[str, str]
@@ -207,20 +215,6 @@ class Input(Event):
     """For a Kafka record, as are the next two."""
     partition: int | None = None
     offset: int | None = None
-
-
-class CancelRequest(RequestBody):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"strategy": "Terminate"}]})
-
-    strategy: Literal["Stop", "Terminate"] = "Stop"
-    """`Stop` runs the workflow's exit handlers, `Terminate` does not."""
-
-
-class FeedbackRequest(RequestBody):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"promoted": True}]})
-
-    promoted: bool
-    """Whether the model of the run was promoted."""
 
 
 def _resolved(api: Context, sees: Sees, run: RunId) -> str:
@@ -251,7 +245,7 @@ def list_runs(
 @router.get("/{run}", response_model=RunDetail, responses=problems(404, 409))
 def show_run(api: Context, run: KnownRun) -> Any:
     """One run with all details."""
-    return _run(api, run)
+    return run_detail(api, run)
 
 
 @router.get("/{run}/inputs", response_model=Page[Input], responses=problems(404, 409))
@@ -272,39 +266,19 @@ def list_inputs(
 )
 def show_manifest(api: Context, run: KnownRun) -> ManifestDocument:
     """All events that a run consumed, as one JSON document with a line per input (docs/reference/manifest.md)."""
-    _run(api, run)
+    run_detail(api, run)
     return ManifestDocument(document(api.engine.store.read, run))
 
 
-@router.post("/{run}/cancel", response_model=RunDetail, responses=problems(404, 409))
-def cancel_run(
-    api: Context, acts: Acts, run: KnownRun, ending: Annotated[CancelRequest, Body(default_factory=CancelRequest)]
-) -> Any:
-    """Request the end of a run. It has ended once its phase shows that."""
-    with refusals():
-        acts.on("cancel", run=run, detail=ending.strategy)(operator_commands.cancel, run, ending.strategy, acts.named())
-    return _run(api, run)
-
-
-@router.post("/{run}/retry", response_model=RunDetail, responses=problems(404, 409))
-def retry_run(api: Context, acts: Acts, run: KnownRun) -> Any:
-    """Start another attempt of an ended run, with the same parameters."""
-    with refusals():
-        attempt = acts.on("retry", run=run)(operator_commands.retry, run, acts.named())
-    return _run(api, attempt)
-
-
-@router.post("/{run}/feedback", response_model=RunDetail, responses=problems(404, 409))
-def report_feedback(api: Context, acts: Acts, run: KnownRun, verdict: FeedbackRequest) -> Any:
-    """Report whether a run's model was promoted. Repeating a report changes nothing."""
-    with refusals():
-        outcome = "promoted" if verdict.promoted else "not promoted"
-        acts.on("feedback", run=run, detail=outcome)(judge, run, promoted=verdict.promoted)
-    return _run(api, run)
-
-
-def _run(api: ApiContext, run_id: str) -> dict[str, Any]:
+def run_detail(api: ApiContext, run_id: str) -> dict[str, Any]:
+    """Return a run as `RunDetail` shows it. Raise Refusal."""
     found, run = api.read(queries.run, run_id), api.read(run_statements.run, run_id)
     if found is None or run is None:
         raise Refusal(404, f"there is no run {run_id}")
-    return {**found, "waits": api.read(waits_for, api.engine.catalog, run, api.engine.clock.now())}
+    return {**found, **possible_acts(api, run)}
+
+
+def possible_acts(api: ApiContext, run: StoredRun) -> dict[str, Any]:
+    """Return what a run waits for, and what may be done with it."""
+    acts = {"cancel": why_no_cancel(run), "retry": why_no_retry(run), "feedback": why_no_feedback(run)}
+    return {"waits": api.read(waits_for, api.engine.catalog, run, api.engine.clock.now()), "acts": acts}

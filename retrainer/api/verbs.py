@@ -28,6 +28,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/runs/{run}/manifest",
         "GET /api/v1/runs/{run}/logs",
         "GET /api/v1/runs/{run}/workflow",
+        "GET /api/v1/runs/{run}/chain",
         "GET /api/v1/events",
         "GET /api/v1/events/find",
         "GET /api/v1/events/density",

@@ -27,6 +27,9 @@ rules:
   - name: report
     triggers: {done: {after: {rule: wide, outcome: completed}}}
     submit: {workflow_template: train}
+  - name: slow
+    triggers: {each: {data: {source: push, match: {kind: slow}}}}
+    submit: {workflow_template: slow}
   - name: many
     triggers: {each: {data: {source: push, match: {kind: many}}}}
     submit: {workflow_template: many}
@@ -50,6 +53,15 @@ spec:
       container: {{image: x, command: [echo, "{{{{inputs.parameters.word}}}}"]}}
     - name: fail
       container: {{image: x, command: [python3, -c, {json.dumps(EVIL)}]}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {{name: slow}}
+spec:
+  entrypoint: main
+  templates:
+    - name: main
+      container: {{image: x, command: [sh, -c, "while :; do echo tick $((i+=1)); sleep 0.2; done"]}}
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -95,3 +107,64 @@ def test_the_node_that_failed_is_named_in_the_words_of_its_engine(house: House, 
     assert "Omitted" in nodes.nth(3).inner_text()
     assert page.title() == "retrainer"
     assert page.locator("main img, main script").count() == 0
+
+
+def test_a_run_is_retried_after_its_dry_run_and_its_chain_has_all(house: House, visit: Visit) -> None:
+    run = failed(house)
+    house.ends("report", "SUCCEEDED", 1)
+    visitor = visit()
+    page = visitor.go(f"/runs/{run}?tab=chain")
+    chain = page.get_by_role("region", name="Runs of the chain").locator("tbody tr")
+    chain.nth(1).wait_for()
+    assert [row.split()[0] for row in chain.all_inner_texts()] == ["wide", "report"]
+    assert "this one" in chain.nth(0).inner_text()
+    assert page.get_by_role("button", name="Cancel …").count() == 0
+    assert page.get_by_role("button", name="Promote …").count() == 0
+    page.get_by_text("What cannot be done, and why").click()
+    visitor.shows("only a run that succeeded has made a model")
+    page.get_by_role("button", name="Retry …").click()
+    visitor.shows("Attempt 2: admission, admitted next")
+    assert len(house.runs("wide", "FAILED")) == 1
+    page.get_by_role("dialog").get_by_role("button", name="Start another attempt").click()
+    page.get_by_role("link", name="Show it").click()
+    visitor.shows("retry of")
+    house.ends("wide", "FAILED", 2)
+
+
+def test_a_running_run_is_followed_and_cancelled(house: House, visit: Visit) -> None:
+    house.push("s1", kind="slow")
+    house.ends("slow", "RUNNING", 1)
+    visitor = visit()
+    page = visitor.go(f"/runs/{house.runs('slow', 'RUNNING')[0]}?tab=logs")
+    visitor.shows("main: tick")
+    shown = page.get_by_label("What the steps wrote").inner_text().split()[-1]
+    visitor.shows(f"main: tick {int(shown) + 10}")
+    page.get_by_role("button", name="Cancel …").click()
+    visitor.shows("It has run for")
+    page.get_by_role("dialog").get_by_label("How").select_option("Terminate")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    visitor.shows("The end is requested.")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.get_by_text("CANCELLED").first.wait_for()
+
+
+def test_a_promotion_is_reported(house: House, visit: Visit) -> None:
+    for number in range(3):
+        house.push(f"f{number}", kind="file")
+    house.ends("churn", "SUCCEEDED", 1)
+    visitor = visit()
+    page = visitor.go(f"/runs/{house.runs('churn', 'SUCCEEDED')[0]}")
+    page.get_by_role("button", name="Promote …").click()
+    visitor.shows("Nothing is reported yet.")
+    page.get_by_role("dialog").get_by_role("button", name="Report what became of the model").click()
+    visitor.shows("The model counts as promoted.")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    page.locator(".station.good", has_text="Promotion").wait_for()
+
+
+def test_who_only_reads_has_no_buttons(house: House, visit: Visit) -> None:
+    run = failed(house)
+    visitor = visit("board")
+    page = visitor.go(f"/runs/{run}")
+    visitor.shows("train (Pod) is Failed:")
+    assert page.get_by_role("button", name="Retry …").count() == 0

@@ -10,7 +10,7 @@ from retrainer.engine.core.notifications import PromotionRecorded
 from retrainer.engine.intake.matching import too_many
 from retrainer.engine.runs.downstream import followers
 from retrainer.rules.outcome import Imported, PromotionReported
-from retrainer.runs.run import RunPhase
+from retrainer.runs.acts import why_no_feedback
 from retrainer.store import run_statements
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def judge(tx: Transaction, run_id: str, *, promoted: bool) -> None:
     Raise LookupError if there is no such run, ValueError if it did not succeed.
     """
     run = run_of(tx, run_id)
-    if run.phase is not RunPhase.SUCCEEDED:
-        raise ValueError(f"run {run_id} is {run.phase}: only a run that succeeded has made a model")
+    if why := why_no_feedback(run):
+        raise ValueError(why)
     if run.promoted == promoted:
         return
     run_statements.update_run(tx.conn, run_id, promoted=promoted)

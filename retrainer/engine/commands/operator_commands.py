@@ -14,8 +14,8 @@ from retrainer.engine.runs.endings import stop_run
 from retrainer.engine.runs.run_factory import build_run
 from retrainer.engine.schedules.every_key import addressed
 from retrainer.rules.outcome import Decision, Kind, Manual, NewRun, Reason, Resumed, Wake
+from retrainer.runs.acts import why_no_cancel, why_no_retry
 from retrainer.runs.retry import another
-from retrainer.runs.run import Run, RunPhase
 from retrainer.store import statements
 from retrainer.store import tables as t
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.transaction import Transaction
     from retrainer.rules.compile import CompiledRule
+    from retrainer.runs.run import Run
 
 
 PAUSED = "Paused"
@@ -104,25 +105,33 @@ def resume(tx: Transaction, name: str) -> None:
 def cancel(tx: Transaction, run_id: str, strategy: Literal["Stop", "Terminate"], by: str = "") -> None:
     """Request that a run stops, for ``by``. Raise LookupError if there is no such run, ValueError if it has ended."""
     run = run_of(tx, run_id)
-    if run.phase.terminal:
-        raise ValueError(f"run {run_id} has ended: {run.phase}")
+    if why := why_no_cancel(run):
+        raise ValueError(why)
     stop_run(tx, run, strategy, f"cancelled manually by {by}" if by else "cancelled manually")
 
 
-def retry(tx: Transaction, run_id: str, by: str = "") -> str:
+def retry(tx: Transaction, run_id: str, by: str = "", idempotency_key: str | None = None) -> str:
     """Start another attempt of an ended run, with its parameters, and return the new id.
 
-    The inputs of the ended run were returned already and stay in the window.
+    The inputs of the ended run were returned already and stay in the window. A repeated idempotency key returns the
+    same id.
     """
+    name = f"retry/{run_id}/{idempotency_key}"
+    if idempotency_key is not None and (known := requests.known(tx.conn, name)) is not None:
+        return str(known.answer["run"])
+    attempt = next_attempt(tx, run_id)
+    tx.adopt(replace(attempt, cause={**attempt.cause, "by": by}) if by else attempt)
+    if idempotency_key is not None:
+        requests.remember(tx, (attempt.rule, attempt.key), name, {"by": by}, {"run": attempt.id})
+    return attempt.id
+
+
+def next_attempt(tx: Transaction, run_id: str) -> Run:
+    """Return the attempt that `retry` would start, not stored. Raise LookupError or ValueError as it does."""
     run = run_of(tx, run_id)
-    if not run.phase.terminal:
-        raise ValueError(f"run {run_id} is {run.phase}; only an ended run can be retried")
-    if run.phase is RunPhase.SUCCEEDED:
-        raise ValueError(f"run {run_id} succeeded; use `retrainer trigger {run.rule}` for another one")
-    new_id = tx.run_defaults.new_id(run.rule, run.key, tx.now)
-    attempt = another(run, new_id, tx.now, Reason.RETRY.value)
-    tx.adopt(replace(attempt, cause={**run.cause, "by": by}) if by else attempt)
-    return new_id
+    if why := why_no_retry(run):
+        raise ValueError(why)
+    return another(run, tx.run_defaults.new_id(run.rule, run.key, tx.now), tx.now, Reason.RETRY.value)
 
 
 def replay_dead_letters(tx: Transaction, ids: Collection[int]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ class Daemon:
             raise ValueError(f"run {run} has ended: {phase}")
         self.asked.append(("cancel", run, strategy))
 
-    def _retry(self, run: str, _by: str) -> str:
+    def _retry(self, run: str, _by: str, _idempotency_key: str | None) -> str:
         if (phase := self._phase(run)) != "FAILED":
             raise ValueError(f"run {run} is {phase}; only an ended run can be retried")
         self.asked.append(("retry", run))

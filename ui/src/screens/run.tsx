@@ -3,11 +3,15 @@ import { useRoute } from "preact-iso";
 
 import { get, type RunDetail } from "../api/client";
 import { Missing, Moment, Panel, Stale, State, type Tone } from "../parts/basics";
+import { Chain } from "../parts/chain";
+import { Logs } from "../parts/logs";
 import { Nodes } from "../parts/nodes";
+import { RunActs } from "../parts/run-acts";
 import { Tabs } from "../parts/tabs";
 import { to } from "../state/address";
 import { bytes, many, number } from "../state/numbers";
 import { useQuery } from "../state/query";
+import { mayAct } from "../state/session";
 import { visible } from "../state/text";
 import { span } from "../state/time";
 import { toneOfPhase } from "../state/tones";
@@ -31,6 +35,8 @@ export function RunScreen() {
         </div>
         {shown.waits && <p class="note wait">{visible(`${shown.waits.reason.replaceAll("_", " ")}: ${shown.waits.detail}`)}</p>}
         {shown.message && <p class="verdict">{visible(shown.message)}</p>}
+        {shown.stop_requested && !shown.ended_at && <p class="note wait">Its end is requested ({shown.stop_requested}).</p>}
+        {mayAct() && <RunActs run={shown} />}
       </header>
       <Stations run={shown} />
       <Nodes run={shown.id} runs={!shown.ended_at} />
@@ -38,7 +44,8 @@ export function RunScreen() {
         name="tab"
         tabs={{
           Inputs: () => <Inputs run={shown.id} />,
-          Logs: () => <Logs run={shown.id} />,
+          Logs: () => <Logs run={shown.id} runs={!shown.ended_at} submitted={shown.uid !== null} />,
+          Chain: () => <Chain run={shown.id} />,
           Parameters: () => <Facts values={shown.parameters} />,
           Outputs: () => <Facts values={shown.outputs} />,
         }}
@@ -133,12 +140,4 @@ function Inputs({ run }: { run: string }) {
       </div>
     </Panel>
   );
-}
-
-function Logs({ run }: { run: string }) {
-  const found = useQuery(`logs ${run}`, (signal) =>
-    get("/api/v1/runs/{run}/logs", { path: { run }, query: { tail: 200 }, signal }),
-  );
-  if (found.data === undefined) return <Missing problem={found.problem} what="the logs" />;
-  return <pre class="text">{visible(found.data)}</pre>;
 }

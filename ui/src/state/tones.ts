@@ -4,7 +4,7 @@ const PHASES: Readonly<Record<string, Tone>> = {
   SUCCEEDED: "good",
   FAILED: "bad",
   ERROR: "bad",
-  LOST: "bad",
+  UNKNOWN: "bad",
   RUNNING: "active",
   SUBMITTED: "active",
 };
