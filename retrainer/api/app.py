@@ -29,6 +29,7 @@ from retrainer.api import (
     sources,
     state,
     store_backup,
+    upcoming,
 )
 from retrainer.api.description import describe
 from retrainer.api.event_counts import EventCounts
@@ -99,6 +100,7 @@ def _application() -> FastAPI:
         dead_letters,
         store_backup,
         activity,
+        upcoming,
     )
     for part in parts:
         api.include_router(part.router)

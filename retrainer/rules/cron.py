@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from retrainer.rules.calendars import Period, period_of
 from retrainer.rules.crontab import MINUTES, lowest, parse
 from retrainer.rules.zones import OffsetPeriod, backward, onward, zone_of
+from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from retrainer.config.models import Calendar, Schedule
 
 _HORIZON = 42 * 366 * 86400.0  # 29 February on a given weekday can be 40 years away; no slot is farther.
+_CHANGES = 400 * 86400.0
+"""Seconds; longer than any period of `zones`, which are at most 384 days."""
 
 
 class Slots:
@@ -72,6 +75,32 @@ class Slots:
     def excepted(self, slot: float) -> str | None:
         """Return the name of the first calendar of ``except`` that contains ``slot``; None if there is none."""
         return next((name for name, period in self._excepted if period.contains(slot)), None)
+
+    def clock_change(self, slot: float, after: float) -> str:
+        """Return in words what changes of the clock do to ``slot``, and to slots since ``after``; empty if nothing."""
+        periods = [p for p in onward(self._zone, max(after, slot - _CHANGES), slot) if p.start > after]
+        gaps = [self._gap(period, slot) for period in periods]
+        current, following = islice(onward(self._zone, slot, slot + _CHANGES), 2)
+        shown = slot + current.offset
+        if shown < current.seen:
+            gaps.append(f"the clock shows {_wall(shown)[11:]} for the second time")
+        elif following.start + following.offset <= shown < following.seen:
+            second = "both have a slot" if self._repeats else "only this first one has a slot (dst.repeated: first)"
+            gaps.append(f"the clock shows {_wall(shown)[11:]} twice that day: {second}")
+        return "; ".join(filter(None, gaps))
+
+    def _gap(self, period: OffsetPeriod, slot: float) -> str:
+        """Return what skipped times at the start of a period do; empty if the schedule has no slot in them."""
+        start = period.start + period.offset
+        missing = self._minute_from(_ceil(period.seen), _ceil(start)) if start > period.seen else None
+        if missing is None or self._crontab.wild:
+            return ""
+        gone = (
+            f"there is no {_wall(missing * 60)[11:]} on {_wall(start)[:10]}: the clock goes on at {_wall(start)[11:]}"
+        )
+        if not self._shifts:
+            return f"{gone}, and that day has no slot for it (dst.missing: skip)"
+        return f"{gone}, where the slot is (dst.missing: shift)" if slot == period.start else ""
 
     def _walk(self, after: float, until: float) -> Iterator[float]:
         for period in onward(self._zone, after, until):
@@ -138,6 +167,11 @@ def jitter(seed: str, slot: float, spread: float) -> float:
     """Return seconds in ``[0, spread)``: a hash of both, equal on each replica and after a restart."""
     digest = blake2b(f"{seed}\n{slot:.3f}".encode(), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48 * spread
+
+
+def _wall(shown: float) -> str:
+    """Return a time of the wall clock, in seconds, as `2027-03-28 02:30`."""
+    return within(shown).strftime("%Y-%m-%d %H:%M")
 
 
 def _ceil(seconds: int) -> int:

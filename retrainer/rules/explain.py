@@ -61,6 +61,7 @@ def _judge(
         "verdict": _line(rule.name, key, decision, reason, detail, earliest),
         "decision": decision,
         "reason": reason,
+        "detail": detail,
         "until": until,
         "earliest": earliest,
     }
@@ -76,6 +77,7 @@ def _in_quarantine(rule: CompiledRule, key: str, quarantine: Quarantine) -> dict
         "verdict": _line(rule.name, key, "hold", reason, detail, None),
         "decision": "hold",
         "reason": reason,
+        "detail": detail,
         "until": None,
         "earliest": None,
     }

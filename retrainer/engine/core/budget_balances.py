@@ -44,7 +44,7 @@ def of_rule(conn: Connection, rule: CompiledRule, now: float) -> RemainingBudget
         return None
     reserve = reserve_of(conn, rule, budget)
     return remaining_budget(
-        budget, _spent(conn, (rule.name,), budget, {rule.name: reserve}, now, created=True), reserve, now
+        budget, spent_runs(conn, (rule.name,), budget, {rule.name: reserve}, now, created=True), reserve, now
     )
 
 
@@ -80,7 +80,7 @@ def _balance(
     costs = {rule.name: contain(partial(reserve_of, conn, rule, budget), rule.name) for rule in rules}
     dearest = max((cost for cost in costs.values() if cost is not None), default=0.0)
     reserves = {name: dearest if cost is None else cost for name, cost in costs.items()}
-    spent = _spent(conn, reserves, budget, reserves, now, created=False)
+    spent = spent_runs(conn, reserves, budget, reserves, now, created=False)
     hours = None if budget.gpu_hours is None else budget.gpu_hours - sum(run.hours for run in spent)
     runs = None if budget.runs is None else budget.runs - len(spent)
     return BudgetBalance(runs, hours), spent[0].at + budget.per if spent else None
@@ -119,7 +119,7 @@ def reserve_of(conn: Connection, rule: CompiledRule, budget: Budget) -> float:
     return float(mean or 0.0)
 
 
-def _spent(
+def spent_runs(
     conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, created: bool
 ) -> list[Spent]:
     """Return attempts that started within the budget's period, oldest first; with ``created`` also waiting ones."""

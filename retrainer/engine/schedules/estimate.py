@@ -30,7 +30,7 @@ def of(tx: Transaction, rule: CompiledRule, key: str, state: State, count: int) 
 
     ``note`` says what the estimate leaves out, or why there is none.
     """
-    lasts = _mean(tx.conn, rule.name, t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
+    lasts = run_seconds(tx.conn, rule.name)
     hours = _hours(tx, rule)
     held = _held(tx, rule.of_key(key), state)
     waiting = sum(asked.backfill for asked in state.asked)
@@ -42,6 +42,11 @@ def of(tx: Transaction, rule: CompiledRule, key: str, state: State, count: int) 
         "note": note,
         "held": {"reason": held.reason.value, "detail": held.detail, "until": held.until} if held else None,
     }
+
+
+def run_seconds(conn: Connection, rule: str) -> float | None:
+    """Return the mean duration of the rule's last successful runs; None without any."""
+    return _mean(conn, rule, t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
 
 
 def _last(
