@@ -26,6 +26,7 @@ from retrainer.api import (
     run_workflow,
     runs,
     sessions,
+    simulations,
     sources,
     state,
     store_backup,
@@ -101,6 +102,7 @@ def _application() -> FastAPI:
         store_backup,
         activity,
         upcoming,
+        simulations,
     )
     for part in parts:
         api.include_router(part.router)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from retrainer.engine.core.notifications import ActRecorded
     from retrainer.engine.core.transaction import Transaction
     from retrainer.runs.run import Run
+    from retrainer.simulate.whatif.simulations import Simulations
     from retrainer.telemetry.metrics import Metrics
     from retrainer.workflows.base import OutputQuery, StepOutput, WorkflowNodes
 
@@ -61,6 +62,7 @@ class ApiContext:
     namespace: str
     """Namespace of rules that name none."""
     activity: ActivityLog
+    simulations: Simulations
     webhooks: ASGIApp
     """Serves `/hooks/` in the web server's loop."""
     leader: Callable[[], str]

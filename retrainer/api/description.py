@@ -26,6 +26,7 @@ _TAGS = {
     "runs": "The Workflows that were started, their inputs and outputs.",
     "sources": "Where events come from, and how far each source was read.",
     "ledger": "What happened: events, decisions, slots of schedules, and input that could not be processed.",
+    "simulations": "What a changed rule would have done.",
     "daemon": "The process itself.",
     "webhooks": "Where senders deliver events.",
 }

@@ -38,6 +38,8 @@ CALLER = "retrainer.caller"
 """Key of the scope with the `Caller`."""
 MAX_BODY = 1 << 20
 """Bytes that a request body to the API may have."""
+_OF_LEADER = "/api/v1/simulations"
+"""Reads that the leader answers: it has the simulations, in its memory."""
 BODY_TIMEOUT = 10.0
 """Seconds that it may take."""
 _HEADERS = {
@@ -111,7 +113,7 @@ class Guard:
                 body = await _read(request)
         except ClientDisconnect:
             return
-        if request.method in ("GET", "HEAD"):
+        if request.method in ("GET", "HEAD") and not request.url.path.startswith(_OF_LEADER):
             await self._app(scope, receive, send)
             return
         with self._memory.hold(body, MAX_BODY):

@@ -46,6 +46,12 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/status",
         "GET /api/v1/changes",
         "GET /api/v1/threads",
+        # They change nothing. What they cost is bounded: one at a time, after all other processes.
+        "GET /api/v1/rules/{rule}/fields",
+        "POST /api/v1/simulations",
+        "GET /api/v1/simulations",
+        "GET /api/v1/simulations/{simulation}",
+        "DELETE /api/v1/simulations/{simulation}",
         "GET /-/log-level",
         "GET /-/session",
         "POST /-/session",

@@ -32,8 +32,11 @@ from retrainer.engine.core.engine import Engine
 from retrainer.engine.replication.intake_router import IntakeRouter
 from retrainer.engine.runs.run_defaults import RunDefaults
 from retrainer.manifests.manifests import manifest_uri
+from retrainer.simulate.whatif.job import StoreAddress
+from retrainer.simulate.whatif.simulations import Simulations
 from retrainer.store.open import open_store
 from retrainer.telemetry.metrics import Metrics
+from retrainer.telemetry.secrets import reveal
 from retrainer.util.clock import SystemClock
 from retrainer.util.supervisor import Supervisor
 
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from retrainer.config.settings import Settings
+    from retrainer.config.settings import Store as StoreSettings
 
 LETTERS_SHARE = 4
 """Dead letters take up at most `ledger_max_size` divided by this."""
@@ -100,6 +104,12 @@ def _connect_metrics(daemon: Daemon) -> None:
     daemon.metrics.process.waits = daemon.health.dependencies.look
 
 
+def _address(store: StoreSettings) -> StoreAddress:
+    if store.url is None:
+        return StoreAddress(path=store.path)
+    return StoreAddress(url=store.url, password=reveal(store.password) if store.password else None)
+
+
 def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
     engine, ingestion, health = daemon.engine, daemon.ingestion, daemon.health
     return ApiContext(
@@ -111,6 +121,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),
         namespace=engine.transactions.default_namespace,
         activity=ActivityLog(partial(store_rows, engine), engine.clock.now),
+        simulations=Simulations(partial(_address, daemon.settings.store), engine.clock.now),
         webhooks=ingestion.webhooks if daemon.tracer is None else with_header(ingestion.webhooks),
         leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
         workflow_of=daemon.run_workers.workflow_of,

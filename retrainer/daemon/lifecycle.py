@@ -138,6 +138,7 @@ class Daemon:
         before = len(supervision.left_behind())
         self.health.started = False
         log.info("daemon.stopping")
+        self.api.simulations.stop()
         until = self.clock.monotonic() + WAIT_WITHIN * supervision.PATIENCE
         self.store.hurry()
         self.engine.hurry()

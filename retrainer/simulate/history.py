@@ -25,7 +25,9 @@ from retrainer.util import values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-_EVENT = ("seq", "at", "source", "id", "type", "time", "subject", "data", "attributes")
+EVENT = ("seq", "at", "source", "id", "type", "time", "subject", "data", "attributes")
+EventRow = tuple[int, float, str, str, str, float, str, str, str]
+"""The columns `EVENT` of a row of the table `events`."""
 _JOURNAL = ("seq", "at", "rule", "key", "kind", "payload")
 _KEPT = frozenset(("journal", "runs", "decisions", "config_files"))
 SQLITE = b"SQLite format 3\x00"
@@ -119,7 +121,7 @@ def _of_store(path: str) -> History:
     def records() -> Iterator[HistoryRecord]:
         events = (
             _numbered(path, row["seq"], {"table": "events", "row": row})
-            for row in rows("events", ", ".join(_EVENT), "seq")
+            for row in rows("events", ", ".join(EVENT), "seq")
         )
         return _merged(events, rows("journal", ", ".join(_JOURNAL), "seq"))
 
@@ -279,11 +281,9 @@ def _within_calendar(at: float) -> float:
 
 
 def _event(row: Mapping[str, Any]) -> HistoryRecord:
-    attributes, record = split_attributes(orjson.loads(row["attributes"])) if row["attributes"] != "{}" else ({}, {})
     for at in (row["at"], row["time"]):
         _within_calendar(at)
-    envelope = (row["source"], row["id"], row["type"], row["time"], unpack(row["data"]), row["subject"])
-    return HistoryRecord(row["at"], Event(*envelope, attributes, record=record))
+    return _record((row["seq"], *(row[name] for name in EVENT[1:])))
 
 
 def _merged(
@@ -295,6 +295,22 @@ def _merged(
         for row in journal
     )
     return (record for _, record in heapq.merge(events, inputs, key=itemgetter(0)))
+
+
+def from_rows(events: Iterable[EventRow], journal: Iterable[Mapping[str, Any]]) -> Iterator[HistoryRecord]:
+    """Return the records of rows of the tables `events` and `journal`, both in the order of their `seq`."""
+    return _merged(((row[0], _record(row)) for row in events), journal)
+
+
+def _record(row: EventRow) -> HistoryRecord:
+    _, at, source, own_id, kind, time, subject, data, shown = row
+    attributes, record = split_attributes(orjson.loads(shown)) if shown != "{}" else ({}, {})
+    return HistoryRecord(at, Event(source, own_id, kind, time, unpack(data), subject, attributes, record=record))
+
+
+def recorded_runs(rows: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:
+    """Return the recorded runs of rows of the table `runs`, in the order of their ids."""
+    return _runs(rows, ())
 
 
 def _runs(rows: Iterable[Mapping[str, Any]], decisions: Iterable[Mapping[str, Any]]) -> tuple[Recorded, ...]:

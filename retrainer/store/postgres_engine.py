@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _DRIVER = "postgresql+psycopg"
 # Detect an unreachable server within ten seconds. Parameters in the URL take precedence.
-_CONNECT = {
+CONNECT = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -80,7 +80,7 @@ class GuardedConnections:
             pool_size=kind.kept,
             max_overflow=kind.more,
             pool_timeout=5,
-            connect_args={name: value for name, value in _CONNECT.items() if name not in parsed.query},
+            connect_args={name: value for name, value in CONNECT.items() if name not in parsed.query},
             hide_parameters=True,
         )
         self._listen(self.engine, password, session)

@@ -1,0 +1,155 @@
+"""What a changed rule would have done: simulations in a process of their own."""
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+
+from retrainer.api.context import ApiContext
+from retrainer.api.description import problems
+from retrainer.api.parameters import Context, Instant, RuleName, refusals
+from retrainer.api.sight import Sees
+from retrainer.api.simulation_views import MovableField, Simulation, SimulationLine, StartedSimulation
+from retrainer.api.views import PRINTABLE, RequestBody
+from retrainer.config.models import Rule
+from retrainer.rules.compile import CompiledRule
+from retrainer.simulate.whatif.fields import as_value, movable
+from retrainer.simulate.whatif.job import StoreAddress, WhatIfJob
+from retrainer.simulate.whatif.simulations import Simulation as Known
+from retrainer.simulate.whatif.simulations import TooManyError
+from retrainer.sources.http.refusal import Refusal, not_now
+
+router = APIRouter(tags=["simulations"])
+PERIOD = 30 * 86400.0
+MOST_TOGETHER = 10
+"""Maximum number of rules of a pool or budget that are played together."""
+LONGEST_NAME = 63
+
+Value = Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | float
+SimulationId = Annotated[str, Path(max_length=26)]
+
+
+class SimulationRequest(RequestBody):
+    rule: Annotated[str, Field(max_length=63, pattern=PRINTABLE, examples=["churn"])]
+    changes: Annotated[dict[Annotated[str, Field(max_length=200, pattern=PRINTABLE)], Value], Field(max_length=20)] = {}
+    """Values by their path in the rule, such as `limits.cooldown.period`. A number of a duration is in seconds."""
+    text: Annotated[str, Field(max_length=100_000, pattern=PRINTABLE)] = ""
+    """The whole text of the changed rule, in YAML, if it is more than a few values. Default: as in its file."""
+    since: Instant | None = None
+    """Begin of the period. Default: 30 days before its end."""
+    until: Instant | None = None
+    """End of the period. Default: now."""
+
+
+@router.get("/rules/{rule}/fields", response_model=list[MovableField])
+def list_fields(api: Context, rule: RuleName) -> Any:
+    """The numbers of a rule that a simulation can move. A process for a simulation is started ahead."""
+    with refusals():
+        found = movable(_rule(api, rule).rule)
+    api.simulations.warm()
+    return [field._asdict() for field in found]
+
+
+@router.post("/simulations", response_model=StartedSimulation, responses=problems(404, 409))
+def start_simulation(api: Context, sees: Sees, asked: SimulationRequest) -> Any:
+    """Play a rule as it is, and changed, on the same kept inputs, in a process of its own. Nothing is changed.
+
+    One simulation runs at a time, and few wait.
+    """
+    if not sees.has_rule(asked.rule):
+        raise Refusal(404, f"there is no rule {asked.rule!r}")
+    with refusals():
+        job = _job(api, asked)
+    try:
+        return {"id": api.simulations.start(job).id}
+    except TooManyError as error:
+        raise not_now(str(error), 5) from None
+
+
+@router.get("/simulations", response_model=list[SimulationLine])
+def list_simulations(api: Context, sees: Sees) -> Any:
+    """Simulations that wait, run, or ended within an hour, the latest first. The results are not among them."""
+    return [_line(one) for one in api.simulations.list(sees.has_rule)]
+
+
+@router.get("/simulations/{simulation}", response_model=Simulation, responses=problems(404))
+def show_simulation(api: Context, sees: Sees, simulation: SimulationId) -> Any:
+    """The progress of a simulation, and its result."""
+    with refusals():
+        found = api.simulations.find(simulation, sees.has_rule)
+    return {**_line(found), "result": found.result}
+
+
+@router.delete("/simulations/{simulation}", status_code=204, responses=problems(404))
+def cancel_simulation(api: Context, sees: Sees, simulation: SimulationId) -> None:
+    """End a simulation, and forget it."""
+    with refusals():
+        api.simulations.cancel(simulation, sees.has_rule)
+
+
+def _rule(api: ApiContext, name: str) -> CompiledRule:
+    found = api.engine.catalog.rules.get(name)
+    if found is None:
+        raise LookupError(f"there is no rule {name!r}")
+    return found
+
+
+def _job(api: ApiContext, asked: SimulationRequest) -> WhatIfJob:
+    """Return the job, without the limits and the address of the store. Raise LookupError or ValueError."""
+    rule, now = _rule(api, asked.rule).rule, api.engine.clock.now()
+    until = min(asked.until.timestamp() if asked.until else now, now)
+    since = asked.since.timestamp() if asked.since else until - PERIOD
+    if since >= until:
+        raise ValueError("since: the period is empty; choose a time before its end, which is at most now")
+    companions, left_out = _companions(api.engine.catalog.rules, asked.rule)
+    return WhatIfJob(
+        store=StoreAddress(),
+        rule=asked.rule,
+        changes={path: as_value(rule, path, value) for path, value in asked.changes.items()},
+        text=asked.text,
+        since=since,
+        until=until,
+        companions=companions,
+        left_out=left_out,
+        shadow=_free_name(asked.rule, api.engine.catalog.rules),
+        memory=0,
+        seconds=0,
+    )
+
+
+def _companions(rules: Mapping[str, CompiledRule], name: str) -> tuple[list[str], int]:
+    """Return the rules to play with a rule, and the number of others that share its pool or budget.
+
+    Rules that it follows are always played, with those that they follow.
+    """
+    sharing = [one for one, other in rules.items() if one != name and _share(rules[name].rule, other.rule)]
+    found: set[str] = set()
+    ahead = [name, *(sharing if len(sharing) <= MOST_TOGETHER else ())]
+    while ahead:
+        one = ahead.pop()
+        if one not in found and one in rules:
+            found.add(one)
+            ahead += [after.after.rule for after in rules[one].afters.values()]
+    return sorted(found - {name}), len(sharing) if len(sharing) > MOST_TOGETHER else 0
+
+
+def _share(rule: Rule, other: Rule) -> bool:
+    pool, budget = rule.limits.pool, rule.limits.budget
+    return (pool is not None and other.limits.pool == pool) or (
+        isinstance(budget, str) and other.limits.budget == budget
+    )
+
+
+def _free_name(rule: str, rules: Collection[str]) -> str:
+    """Return a name for the shadow rule that no rule has."""
+    ends = ("-what-if", *(f"-what-if-{n}" for n in range(2, len(rules) + 3)))
+    names = (f"{rule[: LONGEST_NAME - len(end)].rstrip('-')}{end}" for end in ends)
+    return next(name for name in names if name not in rules)
+
+
+def _line(one: Known) -> dict[str, Any]:
+    times = {name: getattr(one, name) for name in ("created_at", "started_at", "ended_at")}
+    job = one.job
+    asked = {"rule": job.rule, "changes": job.changes, "since": job.since, "until": job.until}
+    return {"id": one.id, **asked, "phase": one.phase, "progress": one.share, "detail": one.words, **times}
