@@ -1,6 +1,6 @@
 """What the API answers about simulations."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -29,7 +29,7 @@ class StartedSimulation(View):
 class SimulationLine(View):
     id: Id
     rule: str
-    changes: dict[str, Any]
+    changes: dict[str, str | float]
     """Values by their path in the rule, as they are written in files."""
     since: Moment
     until: Moment
