@@ -25,3 +25,14 @@ export function useParameter(name: string): [string, (value: string, replace?: b
   );
   return [query[name] ?? "", set];
 }
+
+/** The address of this screen with some parts of the query changed, as a link and as an act. Empty values are left out. */
+export function useAddress(): { query: Readonly<Record<string, string>>; link: (changes: Readonly<Record<string, string>>) => string; change: (changes: Readonly<Record<string, string>>) => void } {
+  const { query, path, route } = useLocation();
+  const link = (changes: Readonly<Record<string, string>>) => {
+    const next = Object.entries({ ...query, ...changes }).filter((pair) => pair[1] !== "");
+    const text = new URLSearchParams(next).toString();
+    return `${path}${text === "" ? "" : `?${text}`}`;
+  };
+  return { query, link, change: (changes) => { route(link(changes)); } };
+}

@@ -27,6 +27,11 @@ export interface Pages<T> {
   news: News | undefined;
 }
 
+/** Parts of a query, of which some may be missing. */
+export function asked(parts: Readonly<Record<string, unknown>>): never {
+  return parts as never;
+}
+
 /** Rows in the document at most: beyond, the next page replaces those before. */
 const MOST = 200;
 
@@ -47,7 +52,7 @@ interface Shown<T> {
  * Ask for a list page by page. The first page is asked for again when something changed. Rows do not move while they are
  * looked at: then new ones are announced, unless the reader rests at the top.
  */
-export function usePages<T>(key: string, id: (row: T) => string | number, ask: (cursor: string | undefined, signal?: AbortSignal) => Promise<Page<T>>): Pages<T> {
+export function usePages<T>(key: string, id: (row: T) => string | number, ask: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<T>>): Pages<T> {
   const first = useQuery(key, (signal) => ask(undefined, signal));
   const [, draw] = useState(0);
   const [problem, setProblem] = useState<Problem>();
@@ -65,7 +70,7 @@ export function usePages<T>(key: string, id: (row: T) => string | number, ask: (
     items: here.rows,
     problem: first.problem ?? problem,
     more: next === null ? undefined : () => {
-      ask(next).then(
+      ask(next, new AbortController().signal).then(
         (page) => { put(extended(shown.current ?? here, page, id)); setProblem(undefined); },
         (error: unknown) => { setProblem(error as Problem); },
       );

@@ -32,3 +32,8 @@ export async function signOut(): Promise<void> {
 export function mayAct(): boolean {
   return session.value?.verbs.includes("act") ?? false;
 }
+
+/** Whether the caller may do what concerns the whole service: dead letters, positions of sources. */
+export function mayAdminister(): boolean {
+  return session.value?.verbs.includes("administer") ?? false;
+}
