@@ -25,6 +25,9 @@ from retrainer.engine.commands import long_commands
 from retrainer.engine.schedules import backfills
 from retrainer.engine.schedules.backfills import BackfillOrder
 from retrainer.rules.backfill import moment_in
+from retrainer.rules.explain_tree import waiting_requests
+from retrainer.sources.http.refusal import Refusal
+from retrainer.store import statements
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -124,6 +127,17 @@ class Progress(View):
     slots: list[SlotStanding]
 
 
+class Requests(View):
+    rule: str
+    key: str
+    waiting: str
+    """The manual runs and slots of backfills that have not started, in words; empty if there are none."""
+    manual: int
+    """Manual runs of them."""
+    backfill: Progress | None
+    """The last backfill of the key; null if there was none, or it was pruned."""
+
+
 class Withdrawn(View):
     rule: str
     key: str
@@ -156,6 +170,25 @@ def show_backfill(api: Context, rule: RuleName, key: KeyOfRule = "", request: Te
     """Progress of a backfill; without `request`, of the last one of the rule and key."""
     with refusals():
         return api.read(backfills.progress, rule, key, request)
+
+
+@router.get("/{rule}/requests", response_model=Requests, responses=problems(404))
+def show_requests(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
+    """What was requested for a rule and key and waits, and the last backfill."""
+    if rule not in api.engine.catalog.rules:
+        raise Refusal(404, f"there is no rule {rule!r}")
+    state = api.read(statements.state_of, rule, key)
+    try:
+        backfill = api.read(backfills.progress, rule, key)
+    except LookupError:
+        backfill = None
+    return {
+        "rule": rule,
+        "key": key,
+        "waiting": waiting_requests(state) if state is not None else "",
+        "manual": sum(not asked.backfill for asked in state.asked) if state is not None else 0,
+        "backfill": backfill,
+    }
 
 
 @router.delete("/{rule}/backfills", response_model=Withdrawn, responses=problems(404, 409))

@@ -201,11 +201,15 @@ def sources_of(rule: CompiledRule) -> Sequence[str]:
 
 
 def _event(raw: dict[str, Any], now: float) -> Event:
-    """Return the event that a client describes, in full or only by its data."""
+    """Return the event that a client describes, in full or only by its data.
+
+    The `source` of a CloudEvent names its sender, so such an event is tried as one of any source.
+    """
     data = raw.get("data", raw)
     if not isinstance(data, dict):
         raise ValueError("the `data` of an event must be a JSON object")  # noqa: TRY004 - shown to the client
     shown = raw.get("attributes")
     attributes, record = split_attributes(shown if isinstance(shown, dict) else {})
     texts = {name: str(raw.get(name, "")) for name in ("source", "id", "type", "subject")}
+    texts |= {"source": ""} if "specversion" in raw else {}
     return Event(**texts, time=now, data=data, attributes=attributes, record=record)

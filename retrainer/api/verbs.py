@@ -20,6 +20,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/rules/{rule}/source",
         "GET /api/v1/rules/{rule}/series",
         "GET /api/v1/rules/{rule}/backfills",
+        "GET /api/v1/rules/{rule}/requests",
         "POST /api/v1/rules/{rule}/explain",
         "POST /api/v1/validate",
         "GET /api/v1/runs",

@@ -42,11 +42,12 @@ def tree(
             node("unless", "holding" if evaluation.inhibiting else "", "", [each[n] for n in rule.when.unless])
         )
     if state.asked:
-        shown.append(node("requests", "waiting", _asked(state)))
+        shown.append(node("requests", "waiting", waiting_requests(state)))
     return [*shown, node("limits", "", "", list(_limits(rule, state, remaining_budget, now)))]
 
 
-def _asked(state: State) -> str:
+def waiting_requests(state: State) -> str:
+    """Return what waits of the requests of a key, in words; empty if nothing does."""
     slots = [asked.scheduled_at for asked in state.asked if asked.backfill]
     by_hand = len(state.asked) - len(slots)
     parts = [f"{by_hand} manual"] if by_hand else []

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tests.browser.conftest import House, Visit, Visitor
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\u202egnp"
+NIGHTLY = """    submit: {workflow_template: train}
+  - name: nightly
+    triggers: {night: {schedule: {cron: "0 2 * * *"}}}
+    submit: {workflow_template: train}
+"""
 PICTURES = os.environ.get("PICTURES", "")
 
 
@@ -34,6 +39,12 @@ def good(page: Page) -> None:
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.title() != "owned"
+
+
+def refused(visitor: Visitor) -> None:
+    """Forget that the console reported requests that the service refused, as they were meant to be."""
+    assert [error for error in visitor.errors if "the server responded with a status of 4" not in error] == []
+    visitor.errors.clear()
 
 
 def picture(visitor: Visitor, name: str) -> None:
@@ -84,12 +95,86 @@ def test_an_edited_copy_says_what_is_wrong_and_changes_nothing(house: House, vis
     assert "above: 0.3" not in house.http.get("/api/v1/rules/churn/source").json()["text"]
 
 
+def test_an_event_that_nearly_matches_is_tried_condition_by_condition(house: House, visit: Visit) -> None:
+    house.push("near", kind="files", subject="lake/1", note=EVIL)
+    visitor = visit()
+    page = visitor.go("/rules/churn?tab=try-an-event")
+    visitor.shows("This is event")
+    row = page.get_by_role("region", name="Conditions of files").get_by_role("row").filter(has_text="kind")
+    row.get_by_text("fails").wait_for()
+    visitor.shows("only one condition fails")
+    good(page)
+    picture(visitor, "try")
+    area = page.get_by_label("The event, or only its data, as JSON")
+    area.fill(area.input_value().replace('"files"', '"file"'))
+    visitor.shows("counts it")
+    area.fill('{"specversion": "1.0", "source": "elsewhere", "data": {"kind": "file"}}')
+    visitor.shows("counts it")
+    for wrong, why in (
+        ("{", "This is not JSON"),
+        ("[1]", "Write an event as a JSON object"),
+        ('{"data": 7}', "must be a JSON object"),
+    ):
+        area.fill(wrong)
+        page.get_by_role("alert").filter(has_text=why).wait_for()
+    page.get_by_label("Number of a kept event").fill("999")
+    page.keyboard.press("Enter")
+    visitor.shows("there is no event 999")
+    refused(visitor)
+    assert house.http.get("/api/v1/runs").json()["items"] == []
+
+
+def test_past_slots_are_run_after_a_dry_run_and_followed_to_their_end(house: House, visit: Visit) -> None:
+    edit(house, "    submit: {workflow_template: train}\n", NIGHTLY)
+    visitor = visit()
+    page = visitor.go("/rules/nightly?tab=requests")
+    visitor.shows("No backfill was requested")
+    page.get_by_role("button", name="Backfill …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("From").fill("yesterdayish")
+    dialog.locator(".preview .bad").wait_for()
+    refused(visitor)
+    dialog.get_by_label("From").fill("3d")
+    dialog.get_by_text("3 runs").wait_for()
+    assert house.http.get("/api/v1/runs").json()["items"] == []
+    picture(visitor, "backfill")
+    dialog.get_by_role("button", name="Request the runs").click()
+    dialog.get_by_text("3 runs requested").wait_for()
+    dialog.get_by_role("button", name="Close").click()
+    visitor.shows("3 of 3 slots done: 3 succeeded.")
+    good(page)
+    picture(visitor, "requests")
+
+
+def test_waiting_runs_are_withdrawn(house: House, visit: Visit) -> None:
+    edit(house, "    submit: {workflow_template: train}\n", NIGHTLY)
+    house.http.post("/api/v1/rules/nightly/pause", json={}).raise_for_status()
+    house.http.post("/api/v1/rules/nightly/backfills", json={"from": "3d"}).raise_for_status()
+    visitor = visit()
+    page = visitor.go("/rules/nightly?tab=requests")
+    visitor.shows("3 waiting")
+    page.get_by_role("button", name="Withdraw backfills …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("3 slots of a backfill").wait_for()
+    dialog.get_by_role("button", name="Withdraw waiting backfills").click()
+    dialog.get_by_text("3 dropped").wait_for()
+    dialog.get_by_role("button", name="Close").click()
+    visitor.shows("3 dropped")
+    visitor.shows("No request waits.")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_tabs_fit_a_phone_in_both_themes(house: House, visit: Visit, theme: str) -> None:
     edit(house, "version: 1\n", "version: 1\ndefaults: {labels: {team: ml}}\n")
     visitor = visit("board", width=320, theme=theme)
-    for tab in ("configuration", "configuration&edit=1"):
+    tabs = {
+        "configuration": "rules.yaml",
+        "configuration&edit=1": "rules.yaml",
+        "try-an-event": "the latest",
+        "requests": "No request waits",
+    }
+    for tab, text in tabs.items():
         page = visitor.go(f"/rules/churn?tab={tab}")
-        page.get_by_role("tabpanel").get_by_text("rules.yaml").first.wait_for()
+        page.get_by_role("tabpanel").get_by_text(text).first.wait_for()
         good(page)
         picture(visitor, f"{tab[:8]}-{len(tab)}-{theme}")

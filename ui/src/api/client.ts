@@ -58,9 +58,9 @@ export async function post<P extends PathsWith<"post">>(path: P, given: Given<Op
   return call("post", path, given as Sent) as Promise<Answer<Operation<P, "post">>>;
 }
 
-/** As `get`, for what is taken away and answers nothing. */
-export async function remove(path: PathsWith<"delete">, given: Sent = {}): Promise<void> {
-  await call("delete", path, given);
+/** As `get`, for what is taken away. */
+export async function remove(path: PathsWith<"delete">, given: Sent = {}): Promise<unknown> {
+  return call("delete", path, given);
 }
 
 /** Called when the API asks for a token. */

@@ -28,6 +28,7 @@ export function Editor({ source, onClose }: { source: Source; onClose: () => voi
         A copy of the rule
         <textarea ref={area} rows={Math.min(30, text.split("\n").length + 2)} spellcheck={false} autocomplete="off" autocapitalize="off" maxLength={100_000} value={text} onInput={(event) => { setText(event.currentTarget.value); }} />
       </label>
+      {visible(text) !== text && <p class="note wait">The text has characters that hide or reorder others. They are numbered here: {visible(text).split("\n").filter((line) => !text.includes(line)).join(" ")}</p>}
       <div class="choices">
         <Copy text={text} what="Copy the text" />
         <button type="button" disabled={text === source.text} onClick={() => { setText(source.text); }}>Start again</button>

@@ -2,7 +2,10 @@ import type { Decision, Problem, Run, Schemas } from "../../api/client";
 import { Decisions } from "../../parts/decisions";
 import { Runs } from "../../parts/runs";
 import { Tabs } from "../../parts/tabs";
+import { useParameter } from "../../state/address";
 import { Configuration } from "./configuration";
+import { Requests } from "./requests";
+import { TryEvent } from "./try";
 
 import "../../styles/rule-tabs.css";
 
@@ -16,13 +19,16 @@ interface Props {
 
 /** The tabs of the Rule screen; each has a file of its own. */
 export function RuleTabs({ line, decisions, runs, at, onAt }: Props) {
+  const [ruleKey] = useParameter("key");
   return (
     <Tabs
       name="tab"
       tabs={{
         History: () => <Decisions decisions={decisions.items} at={at} problem={decisions.problem} onAt={onAt} />,
         Runs: () => <Runs runs={runs.items} problem={runs.problem} />,
+        Requests: () => <Requests line={line} ruleKey={ruleKey} />,
         Configuration: () => <Configuration line={line} />,
+        "Try an event": () => <TryEvent line={line} />,
       }}
     />
   );
