@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from retrainer.api.acting import Acts
 from retrainer.api.backfills import Withdrawn
 from retrainer.api.description import problems
+from retrainer.api.links import OutwardLink, links_of_rule
 from retrainer.api.parameters import (
     Context,
     Cursor,
@@ -78,6 +79,8 @@ class RuleLine(View):
 class RuleDetail(RuleLine):
     configuration: Json
     """The rule in force, as in its file; durations in seconds, sizes in bytes."""
+    links: list[OutwardLink]
+    """To other pages, by `links` of the settings."""
 
 
 class Measured(View):
@@ -234,10 +237,12 @@ def list_rules(
 
 
 @router.get("/{rule}", response_model=RuleDetail, responses=problems(404))
-def show_rule(api: Context, rule: RuleName) -> Any:
-    """One rule, and its configuration."""
+def show_rule(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
+    """One rule, and its configuration. `key`: for the links."""
     with refusals():
-        return api.rules.detail(rule)
+        found = api.rules.detail(rule)
+    namespace = found["configuration"].get("submit", {}).get("namespace") or api.namespace
+    return {**found, "links": links_of_rule(api.settings.links, rule, key, namespace)}
 
 
 @router.get("/{rule}/keys", response_model=Page[Key], responses=problems(404))

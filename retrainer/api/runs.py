@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.ledger import Event
+from retrainer.api.links import OutwardLink, links_of_run
 from retrainer.api.parameters import Context, Cursor, Limit, Number, Period, RunId, Text, page, refusals
 from retrainer.api.sight import Sees
 from retrainer.api.views import Id, Json, Moment, NotGiven, Page, Phase, View
@@ -192,6 +193,8 @@ class RunDetail(Run):
     waits: Waits | None = None
     """What an unstarted run waits for."""
     acts: PossibleActs
+    links: list[OutwardLink]
+    """To other pages, by `links` of the settings."""
     submit: Json
     """The rule's `submit` section when the run was created."""
     labels: dict[str, str]
@@ -279,6 +282,8 @@ def run_detail(api: ApiContext, run_id: str) -> dict[str, Any]:
 
 
 def possible_acts(api: ApiContext, run: StoredRun) -> dict[str, Any]:
-    """Return what a run waits for, and what may be done with it."""
+    """Return what a run waits for, what may be done with it, and where it is shown elsewhere."""
     acts = {"cancel": why_no_cancel(run), "retry": why_no_retry(run), "feedback": why_no_feedback(run)}
-    return {"waits": api.read(waits_for, api.engine.catalog, run, api.engine.clock.now()), "acts": acts}
+    now = api.engine.clock.now()
+    waits = api.read(waits_for, api.engine.catalog, run, now)
+    return {"waits": waits, "acts": acts, "links": links_of_run(api.settings.links, run, now)}

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from retrainer.config.models import Count, Duration, Interval, Model, Name, Secret, Size, Timeout
+from retrainer.config.models import (
+    Count,
+    Duration,
+    Interval,
+    LinkName,
+    LinkTemplate,
+    Model,
+    Name,
+    Secret,
+    Size,
+    Timeout,
+)
 from retrainer.config.models.base import longer_than_nothing
 
 
@@ -210,5 +221,9 @@ class Settings(Model):
     OTEL_*. Default: no tracing."""
     manifests: Manifests = ApiManifests()
     """Where the list of the inputs of a run is, the target of `${run.manifest_uri}` (docs/reference/manifest.md)."""
+    links: dict[LinkName, LinkTemplate] = Field(default={}, max_length=20)
+    """Links of the page and the API from runs and rules to other pages, by name: `Logs:
+    https://grafana.example.com/explore?workflow={workflow}&from={from_ms}&to={to_ms}`. `{rule}`, `{key}` and
+    `{namespace}` are filled in for both, `{run}`, `{workflow}`, `{uid}`, `{from_ms}` and `{to_ms}` for runs only."""
     reload_interval: Annotated[Interval, longer_than_nothing("write 1s or more")] = 5.0
     """How often rule files are checked for changes (in addition to SIGHUP and POST /-/reload)."""

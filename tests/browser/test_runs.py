@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visit
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+LINKS = """
+links:
+  Logs: "https://logs.example.com/?w={workflow}"
+  Dashboard: "https://grafana.example.com/?rule={rule}&key={key}"
+"""
 RULES = """
 version: 1
 rules:
@@ -77,7 +82,7 @@ spec:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
+    house = House(tmp_path, LINKS)
     (tmp_path / "templates/runs.yaml").write_text(TEMPLATES)
     (tmp_path / "rules/runs.yaml").write_text(RULES.replace("EVIL", json.dumps(EVIL)))
     assert house.http.post("/-/reload").json()["problems"] == []
@@ -168,3 +173,16 @@ def test_who_only_reads_has_no_buttons(house: House, visit: Visit) -> None:
     page = visitor.go(f"/runs/{run}")
     visitor.shows("train (Pod) is Failed:")
     assert page.get_by_role("button", name="Retry …").count() == 0
+
+
+def test_runs_and_rules_lead_to_the_pages_of_the_settings(house: House, visit: Visit) -> None:
+    run = failed(house)
+    visitor = visit()
+    page = visitor.go(f"/runs/{run}")
+    link = page.get_by_role("link", name="Logs")
+    workflow = house.http.get(f"/api/v1/runs/{run}").json()["workflow"]
+    assert link.get_attribute("href") == f"https://logs.example.com/?w={workflow}"
+    assert link.get_attribute("rel") == "noopener noreferrer"
+    visitor.go("/rules/wide")
+    page.get_by_role("link", name="Dashboard").wait_for()
+    assert page.get_by_role("link", name="Logs").count() == 0

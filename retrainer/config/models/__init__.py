@@ -32,6 +32,7 @@ from retrainer.config.models.base import (
     written_duration,
     written_size,
 )
+from retrainer.config.models.links import LinkName, LinkTemplate
 from retrainer.config.models.rule import (
     Backoff,
     Budget,
@@ -124,6 +125,8 @@ __all__ = [
     "Interval",
     "KafkaSource",
     "Limits",
+    "LinkName",
+    "LinkTemplate",
     "Listener",
     "Message",
     "Metadata",

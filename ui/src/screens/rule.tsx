@@ -3,6 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 
 import { get, post, type Decision, type Explanation, type Node, type Rule } from "../api/client";
 import { Missing, Moment, Panel, Stale, State } from "../parts/basics";
+import { Links } from "../parts/links";
 import { Pause, Resume, Trigger } from "../parts/rule-acts";
 import { Timeline } from "../parts/timeline";
 import { Tree } from "../parts/tree";
@@ -24,8 +25,8 @@ export function RuleScreen() {
   const rule = params.rule ?? "";
   const [key] = useParameter("key");
   const [at, setAt] = useParameter("at");
-  const line = useQuery(`rule ${rule}`, (signal) =>
-    get("/api/v1/rules/{rule}", { path: { rule }, signal }),
+  const line = useQuery(`rule ${rule} ${key}`, (signal) =>
+    get("/api/v1/rules/{rule}", { path: { rule }, query: key === "" ? {} : { key }, signal }),
   );
   const explanation = useQuery(`explain ${rule} ${key} ${at}`, (signal) =>
     post("/api/v1/rules/{rule}/explain", { path: { rule }, body: { key, ...(at === "" ? {} : { at }) }, signal }),
@@ -44,6 +45,7 @@ export function RuleScreen() {
     <>
       <Stale problem={line.problem} />
       <Head line={line.data} explanation={explanation.data} at={at} onNow={() => { setAt(""); }} />
+      <Links links={line.data.links} />
       <div class="columns">
         <Panel title={at === "" ? "Why, now" : "Why, then"}>
           {explanation.data === undefined ? (

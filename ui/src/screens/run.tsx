@@ -4,6 +4,7 @@ import { useRoute } from "preact-iso";
 import { get, type RunDetail } from "../api/client";
 import { Missing, Moment, Panel, Stale, State, type Tone } from "../parts/basics";
 import { Chain } from "../parts/chain";
+import { Links } from "../parts/links";
 import { Logs } from "../parts/logs";
 import { Nodes } from "../parts/nodes";
 import { RunActs } from "../parts/run-acts";
@@ -36,6 +37,7 @@ export function RunScreen() {
         {shown.waits && <p class="note wait">{visible(`${shown.waits.reason.replaceAll("_", " ")}: ${shown.waits.detail}`)}</p>}
         {shown.message && <p class="verdict">{visible(shown.message)}</p>}
         {shown.stop_requested && !shown.ended_at && <p class="note wait">Its end is requested ({shown.stop_requested}).</p>}
+        <Links links={shown.links} />
         {mayAct() && <RunActs run={shown} />}
       </header>
       <Stations run={shown} />
