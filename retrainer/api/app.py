@@ -16,6 +16,7 @@ from retrainer.api import (
     ledger,
     log_level,
     many_rules,
+    overview,
     problems,
     rule_files,
     rule_series,
@@ -35,6 +36,7 @@ from retrainer.api import (
 from retrainer.api.description import describe
 from retrainer.api.event_counts import EventCounts
 from retrainer.api.guard import Guard, check_bind
+from retrainer.api.overviews import Overviews
 from retrainer.api.representation import Compressed, Conditional
 from retrainer.api.sight import Sights, check_place
 from retrainer.api.tokens import Tokens
@@ -61,6 +63,7 @@ def build(context: ApiContext) -> FastAPI:
     app.router.routes.extend(routes())
     app.state.context = context
     app.state.sights = Sights(context)
+    app.state.overviews = Overviews(context)
     app.state.event_counts = EventCounts(context.engine.store, context.engine.clock.monotonic)
     app.add_middleware(Conditional)
     app.state.tokens = Tokens(context.settings.http)
@@ -107,6 +110,7 @@ def _application() -> FastAPI:
     for part in parts:
         api.include_router(part.router)
     api.include_router(daemon.status_router)
+    api.include_router(overview.router)
     app.include_router(api)
     app.include_router(daemon.reload_router, dependencies=[token, Depends(check_place)])
     app.include_router(log_level.router, dependencies=[token, Depends(check_place)])

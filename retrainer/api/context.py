@@ -77,6 +77,8 @@ class ApiContext:
     """Returns the rules in force, with the texts of their files. Before the first load there are none to ask for."""
     reload: Callable[[], dict[str, Any]]
     """Reads the rule files now. Returns revision, changed, problems, dropped."""
+    rule_problems: Callable[[], Sequence[str]]
+    """Returns the mistakes in rule files, as text. The last good text of these files is in force."""
     unready: Callable[[], list[str]]
     """Returns why it is not ready, as text; empty if it is."""
     waiting: Callable[[], Sequence[WaitingComponent]]

@@ -46,6 +46,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/store/last-backup",
         "GET /api/v1/status",
         "GET /api/v1/changes",
+        "GET /api/v1/overview",
         "GET /api/v1/threads",
         # They change nothing. What they cost is bounded: one at a time, after all other processes.
         "GET /api/v1/rules/{rule}/fields",

@@ -47,6 +47,8 @@ LATE = 2
 """A rule is late if it did not succeed for so many of its periods, as in the alert RetrainerRuleNotSucceeded."""
 BROKEN: Final = (Reason.QUARANTINED, Reason.CIRCUIT_OPEN, Reason.BAD_PARAMETERS)
 """Reasons that only a person ends."""
+FIRES: Final = 3
+"""The rank of a rule that would fire now. Higher ones have nothing to do."""
 _IDLE = frozenset(
     (
         Reason.WAITING,
@@ -64,7 +66,7 @@ class Verdict:
     """What `explain` says of a rule without a key. Times are epoch seconds.
 
     ``verdict`` is the sentence as of ``at``: it may name an age, and is not made again while nothing else changes.
-    ``since``: since when the last stored decision is the same, None if it is another. ``late_at``: when the rule is
+    ``since``: since when it stands, None if nothing stored says so. ``late_at``: when the rule is
     late unless it succeeds before, None if it has no period or is not meant to run.
     """
 
@@ -86,14 +88,19 @@ class Verdict:
 
     @property
     def rank(self) -> int:
-        """How much it needs somebody: 0 for what only a person ends, then held, skipped or firing, idle at last."""
-        if self.reason in BROKEN:
-            return 0
-        if self.reason == Reason.NO_DATA:
-            return 1
-        if self.decision == "fire":
-            return 3
-        return 4 if self.reason in _IDLE else 2
+        """As `rank`."""
+        return rank(self.decision, self.reason)
+
+
+def rank(decision: str, reason: str) -> int:
+    """Return how much a verdict needs somebody: 0 for what only a person ends, then held, `FIRES`, idle at last."""
+    if reason in BROKEN:
+        return 0
+    if reason == Reason.NO_DATA:
+        return 1
+    if decision == "fire":
+        return FIRES
+    return FIRES + 1 if reason in _IDLE else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,8 @@ class Verdicts:
         self._ends: list[tuple[float, str]] = []
         """A heap of when verdicts end; some have been made again since."""
         self._mark: StoreMark | None = None
+        self.version = 0
+        """Grows with each change that was found, and with each verdict that was made."""
         self._looked_at = self._caught_up_at = -math.inf
         self._lock = threading.RLock()
         self._periods: dict[tuple[object, ...], float | None] = {}
@@ -134,6 +143,13 @@ class Verdicts:
         self.catch_up()
         while self._due and self._clock.monotonic() - began < SHARE * INTERVAL:
             self._make(list(self._due)[:CHUNK])
+
+    def hurry(self, most: int) -> None:
+        """Make at most so many of the verdicts that are due. Raise StoreError."""
+        for at in range(0, most, CHUNK):
+            if not self._due:
+                return
+            self._make(list(self._due)[: min(CHUNK, most - at)])
 
     def of(self, names: Iterable[str]) -> dict[str, Verdict]:
         """Return the verdicts that are known, by name, the last one of a rule that changed since."""
@@ -157,9 +173,13 @@ class Verdicts:
         found = self.of(names)
         return VerdictCounts(len(names), len(found), Counter((v.decision, v.reason) for v in found.values()))
 
+    def known(self, only: Collection[str] | None = None) -> Collection[Verdict]:
+        """Return the known verdicts of all rules, or of those in ``only``, in no order."""
+        return self.of(self._names(only)).values()
+
     def worst_first(self, only: Collection[str] | None = None) -> list[Verdict]:
         """Return the known verdicts by rank, then by name."""
-        return sorted(self.of(self._names(only)).values(), key=lambda verdict: (verdict.rank, verdict.rule))
+        return sorted(self.known(only), key=lambda verdict: (verdict.rank, verdict.rule))
 
     def _names(self, only: Collection[str] | None) -> Collection[str]:
         rules = self._newest().rules
@@ -174,6 +194,7 @@ class Verdicts:
             if catalog is not self._catalog:
                 self._take_over(catalog)
             self._caught_up_at = began
+            self.version += bool(changed) or catalog is not self._catalog
             if changed.everything or began - last > LOOKED:
                 self._compare()
             self._due.update(dict.fromkeys(name for name in changed.rules if name in catalog.rules))
@@ -213,16 +234,15 @@ class Verdicts:
                     heapq.heappush(self._ends, (verdict.holds_until, rule.name))
             for name in names:
                 self._due.pop(name, None)
+            self.version += 1
 
     def _verdict(self, rule: CompiledRule, basis: _Basis, now: float) -> Verdict:
         state = basis.state
         line = verdict_line(rule.of_key(""), "", state, now, basis.remaining_budget)
         moments = (basis.wake_at, line["until"], line["earliest"])
-        last = basis.last
-        same = last is not None and (last.decision, last.reason) == (line["decision"], line["reason"])
         return Verdict(
             **{name: line[name] for name in ("rule", "decision", "reason", "verdict", "until", "earliest")},
-            since=last.first_at if same and last is not None else None,
+            since=_since(basis, line["decision"], line["reason"]),
             late_at=self._late_at(rule, state, now),
             at=now,
             version=_version(rule),
@@ -249,6 +269,16 @@ class _Basis:
     touched_at: float | None
     remaining_budget: RemainingBudget | None
     last: Row[Any] | None
+
+
+def _since(basis: _Basis, decision: str, reason: str) -> float | None:
+    """Return since when a verdict stands: what opened the circuit breaker is the end of a run, not a decision."""
+    if basis.state.quarantine is not None:
+        return basis.state.quarantine.at
+    if reason == Reason.CIRCUIT_OPEN:
+        return basis.state.last_completed
+    last = basis.last
+    return last.first_at if last is not None and (last.decision, last.reason) == (decision, reason) else None
 
 
 def _read(conn: Connection, rules: Sequence[CompiledRule], now: float) -> dict[str, _Basis]:

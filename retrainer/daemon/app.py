@@ -129,6 +129,7 @@ def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
         nodes=daemon.run_workers.workflows.nodes,
         loaded=lambda: daemon.reload.loaded,
         reload=daemon.reload.everything,
+        rule_problems=daemon.reload.problems,
         unready=health.readiness.reasons,
         waiting=health.dependencies.look,
         stuck=health.stuck,

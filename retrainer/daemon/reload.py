@@ -94,9 +94,13 @@ class Reload:
         return {
             "revision": revision,
             "changed": revision != before,
-            "problems": [SECRETS.mask(str(p)) for p in loaded.problems],
+            "problems": self.problems(),
             "dropped": [asdict(dropped) for dropped in self._dropped],
         }
+
+    def problems(self) -> list[str]:
+        """Return the mistakes in the rule files as they were last read."""
+        return [SECRETS.mask(str(problem)) for problem in self.loaded.problems]
 
     def now(self) -> Loaded:
         """Read the rules again. Broken files keep their last good text, also across a restart."""
