@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from retrainer.api.needs import Kind
+from retrainer.api.runs import Run
 from retrainer.api.sight import Sees
 from retrainer.api.views import Decided, Id, Moment, NotGiven, View, words
 
@@ -89,6 +90,10 @@ class RunTotals(View):
     since: Moment
     more: bool
     """Only the newest were counted."""
+    running: list[Run]
+    """The newest that run."""
+    last_ended: list[Run]
+    """The latest first."""
 
 
 class OverviewView(View):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from retrainer.api import needs
 from retrainer.api.verdicts import FIRES, rank
-from retrainer.store import overview, statements
+from retrainer.runs.run import RunPhase
+from retrainer.store import overview, queries, statements
 from retrainer.store.base import StoreError
+from retrainer.store.pages import PageRequest
 from retrainer.util.counts import many
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from retrainer.api.context import ApiContext
     from retrainer.store.scope import Scope
 
+SHOWN = 10
+"""Runs that are shown one by one."""
 LATELY = 86400.0
 """Seconds within which runs that ended are counted."""
 FRESH = 1.0
@@ -68,8 +72,21 @@ def _make(api: ApiContext, sees: Scope) -> dict[str, Any]:
         "health": _health(api, sees, lines, lag=max(0.0, now - wake) if wake is not None else 0.0),
         "needs": _shown([*found, *needs.of_process(api, sees)]),
         "verdicts": {"rules": counts.rules, "known": counts.known, "by": _reasons(counts.by)},
-        "runs": {"live": live.by, "ended": ended.by, "since": now - LATELY, "more": live.more or ended.more},
+        "runs": {
+            "live": live.by,
+            "ended": ended.by,
+            "since": now - LATELY,
+            "more": live.more or ended.more,
+            **_listed(api, sees),
+        },
     }
+
+
+def _listed(api: ApiContext, sees: Scope) -> dict[str, Any]:
+    """Return the runs that are shown one by one."""
+    page = PageRequest(limit=SHOWN)
+    running = api.read(queries.runs, phase=RunPhase.RUNNING.value, scope=sees, page=page)
+    return {"running": running.items, "last_ended": api.read(queries.last_ended, SHOWN, sees)}
 
 
 def _without_store(api: ApiContext, sees: Scope, error: str) -> dict[str, Any]:
@@ -80,7 +97,7 @@ def _without_store(api: ApiContext, sees: Scope, error: str) -> dict[str, Any]:
         "health": _health(api, sees, [], store="the store does not answer" if sees.limited else error),
         "needs": _shown(needs.of_process(api, sees)),
         "verdicts": {"rules": rules, "known": 0, "by": []},
-        "runs": {"live": {}, "ended": {}, "since": since, "more": False},
+        "runs": {"live": {}, "ended": {}, "since": since, "more": False, "running": [], "last_ended": []},
     }
 
 
@@ -154,5 +171,6 @@ def _sentence(health: dict[str, Any]) -> str:
     late = f"decisions are {many(round(lag), 'second')} late" if lag > LAGS else "decisions are up to date"
     mistakes = f", {many(health['rule_problems'], 'mistake')} in rule files" if health["rule_problems"] else ""
     halted = f", {health['halted']} halted" if health["halted"] else ""
-    working = f"{health['working']} of {many(health['sources'], 'source')} work{halted}"
+    verb = "works" if health["sources"] == 1 else "work"
+    working = f"{health['working']} of {many(health['sources'], 'source')} {verb}{halted}"
     return f"{role}; {late}. {many(health['rules'], 'rule')}{mistakes}; {working}."

@@ -40,6 +40,8 @@ _DECISIONS, _DEAD_LETTERS, _SLOTS, _STATES = t.decisions.c, t.dead_letters.c, t.
 _LONG = frozenset(("submit", "labels", "window", "taken", "lease_until", "submit_attempts", "released"))
 
 
+RECENT = 1000
+"""Runs that ended last, of which those of a limited scope are looked for."""
 SHORTEST_ID = 4
 """Minimum characters of the beginning of a run's id."""
 ULID_LENGTH, ULID_TIME = 26, 10
@@ -101,6 +103,19 @@ def runs(
         of_rule, in_phase = [], of_rule + in_phase
     of_rule += between(_RUNS.id, *(first_id(moment) for moment in (page.since, page.until)))
     return newest(conn, columns, _RUNS.id, Filters(of_rule, in_phase), page)
+
+
+def last_ended(conn: Connection, limit: int, scope: Scope = ALL) -> list[dict[str, Any]]:
+    """Return the runs that ended last, the latest first, with the columns of `runs`.
+
+    Of a limited scope, those among the last `RECENT` of all.
+    """
+    newest = select(_RUNS.id, _RUNS.namespace, _RUNS.ended_at).where(_RUNS.ended_at.is_not(None))
+    found = newest.order_by(_RUNS.ended_at.desc()).limit(RECENT if scope.limited else limit).subquery().c
+    ids = select(found.id).where(*among(found.namespace, scope.namespaces)).order_by(found.ended_at.desc()).limit(limit)
+    columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
+    rows = rows_of(conn.execute(columns.where(_RUNS.id.in_(list(conn.scalars(ids))))))
+    return sorted(rows, key=itemgetter("ended_at", "id"), reverse=True)
 
 
 def first_id(moment: float | None) -> str | None:

@@ -40,7 +40,7 @@ def test_decisions_are_walked_by_keys_and_a_run_is_reached_from_its_decision(hou
     run = fire(house)
     visitor = visit()
     page = visitor.go("/")
-    visitor.shows("Latest runs")
+    visitor.shows("Last ended")
     page.keyboard.press("g")
     page.keyboard.press("r")
     page.get_by_role("link", name="churn").first.wait_for()

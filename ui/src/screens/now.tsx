@@ -1,78 +1,160 @@
-import type { ComponentChildren } from "preact";
-
-import { get } from "../api/client";
-import { Missing, Moment, Panel, Stale, State } from "../parts/basics";
+import { get, type Schemas } from "../api/client";
+import { Missing, Moment, Panel, Stale, State, type Tone } from "../parts/basics";
+import { Resume } from "../parts/rule-acts";
 import { Runs } from "../parts/runs";
 import { to } from "../state/address";
+import { many, number } from "../state/numbers";
 import { useQuery } from "../state/query";
+import { mayAct } from "../state/session";
 import { visible } from "../state/text";
+import "../styles/now.css";
 
-const SHOWN = 10;
-/** Reasons of rules that nobody but a person ends. */
-const BROKEN = ["circuit_open", "quarantined", "bad_parameters"] as const;
+type Overview = Schemas["OverviewView"];
+type Group = Schemas["NeedGroup"];
+type Need = Schemas["Need"];
 
-/** Whether the service works, what needs somebody, what runs. */
+/** Kinds that go on by themselves, or may. */
+const PATIENT = new Set(["late", "silent", "slow_run", "stopping_run", "waits"]);
+
+/** Whether the service works, what needs somebody, what is held and why, what runs. */
 export function NowScreen() {
-  const status = useQuery("status", (signal) => get("/api/v1/status", { signal }));
-  const running = useQuery("running", (signal) => get("/api/v1/runs", { query: { phase: "RUNNING", limit: SHOWN }, signal }));
-  const ended = useQuery("latest runs", (signal) => get("/api/v1/runs", { query: { limit: SHOWN }, signal }));
-  if (status.data === undefined) return <Missing problem={status.problem} what="the state of the service" />;
-  const { instance, ready, reasons, waiting } = status.data;
+  const found = useQuery("overview", (signal) => get("/api/v1/overview", { signal }));
+  if (found.data === undefined) return <Missing problem={found.problem} what="the state of the service" />;
+  const { health, needs, verdicts, runs } = found.data;
   return (
     <>
-      <Stale problem={status.problem} />
-      <header class="head">
-        <div class="title">
-          <h1>{instance}</h1>
-          <State tone={ready ? "good" : "bad"}>{ready ? "ready" : "not ready"}</State>
-        </div>
-        {reasons.map((reason) => <p class="note bad" key={reason}>{visible(reason)}</p>)}
-      </header>
+      <Stale problem={found.problem} />
+      <Health health={health} />
       <Panel title="Needs somebody">
-        <Needs waiting={waiting.map((wait) => (
-          <li key={`${wait.component} ${wait.dependency}`}>
-            <State tone="wait">waits</State> <strong>{visible(wait.component)}</strong> for {wait.dependency.replaceAll("_", " ")} since <Moment at={wait.since} />{" "}
-            <span class="muted">{visible(wait.error)}</span>
-          </li>
-        ))} />
+        <Needs groups={needs} unknown={health.store !== "" || verdicts.known < verdicts.rules} />
       </Panel>
-      <Panel title="Running"><Runs runs={running.data?.items} problem={running.problem} ruleShown none="Nothing runs." /></Panel>
-      <Panel title="Latest runs" extra={<a href={to("/runs")}>all</a>}><Runs runs={ended.data?.items} problem={ended.problem} ruleShown /></Panel>
+      <div class="columns">
+        <Panel title="Rules" extra={<a href={to("/rules")}>all {number(verdicts.rules)}</a>}>
+          <Reasons verdicts={verdicts} />
+        </Panel>
+        <Panel title="Running" extra={<Counts of={runs.live} none="nothing" />}>
+          <Runs runs={runs.running} problem={undefined} ruleShown none="Nothing runs." />
+        </Panel>
+      </div>
+      <Panel title="Last ended" extra={<><Counts of={runs.ended} none="none in the last day" more={runs.more} /> <a href={to("/runs")}>all</a></>}>
+        <Runs runs={runs.last_ended} problem={undefined} ruleShown none="No run has ended yet." />
+      </Panel>
     </>
   );
 }
 
-/** What does not go on by itself: broken rules, halted sources, dead letters; then what waits. */
-function Needs({ waiting }: { waiting: readonly ComponentChildren[] }) {
-  const rules = useQuery("broken rules", async (signal) =>
-    (await Promise.all(BROKEN.map((state) => get("/api/v1/rules", { query: { state, limit: SHOWN }, signal })))).flatMap((page) => page.items),
-  );
-  const sources = useQuery("sources", (signal) => get("/api/v1/sources", { query: { limit: 500 }, signal }));
-  const letters = useQuery("one dead letter", (signal) => get("/api/v1/dead-letters", { query: { limit: 1 }, signal }));
-  const halted = sources.data?.items.filter((source) => source.halted.length > 0) ?? [];
-  const letter = letters.data?.items[0];
-  if (rules.data === undefined || sources.data === undefined || letters.data === undefined) {
-    return <Missing problem={rules.problem ?? sources.problem ?? letters.problem} what="what needs somebody" />;
-  }
-  if (rules.data.length + halted.length + waiting.length === 0 && letter === undefined) return <p class="muted">Nothing. All goes on by itself.</p>;
+function Health({ health }: { health: Overview["health"] }) {
+  const [tone, word] = stateOf(health);
   return (
-    <ul class="needs">
-      {rules.data.map((rule) => (
-        <li key={rule.name}>
-          <State tone="bad">{rule.reason.replaceAll("_", " ")}</State> <a href={to(`/rules/${rule.name}`)}>{rule.name}</a> <span class="muted">{visible(rule.verdict)}</span>
+    <header class="head">
+      <div class="title">
+        <h1>{visible(health.instance)}</h1>
+        <State tone={tone}>{word}</State>
+        {health.leader !== "" && <span class="muted">the leader is <a href={`${health.leader}/ui/`}>{visible(health.leader)}</a></span>}
+      </div>
+      <p class="verdict" aria-live="polite">{visible(health.sentence)}</p>
+      {health.reasons.map((reason) => <p class="note bad" key={reason}>{visible(reason)}</p>)}
+    </header>
+  );
+}
+
+/** The state of the service by shape and word. */
+export function stateOf(health: Pick<Overview["health"], "ready" | "role" | "store">): [Tone, string] {
+  if (health.store !== "") return ["bad", "no store"];
+  if (health.role === "no_leader") return ["bad", "no leader"];
+  if (!health.ready) return ["bad", "not ready"];
+  return health.role === "leader" ? ["good", "ready"] : ["idle", "standby"];
+}
+
+/** What does not go on by itself, each with the way out; what goes on by itself comes last. */
+function Needs({ groups, unknown }: { groups: readonly Group[]; unknown: boolean }) {
+  if (groups.length === 0) {
+    return <p class="muted">{unknown ? "Nothing so far; not everything could be looked at yet." : "Nothing. All goes on by itself."}</p>;
+  }
+  return (
+    <ul class="need-groups">
+      {groups.map((group) => (
+        <li key={group.kind}>
+          <div class="kind">
+            <State tone={PATIENT.has(group.kind) ? "wait" : "bad"}>{group.kind.replaceAll("_", " ")}</State>
+            {(group.count > 1 || group.more) && <span class="count">{number(group.count)}{group.more && " or more"}</span>}
+            <span class="muted">{group.way_out}</span>
+          </div>
+          <ul class="need-items">
+            {group.items.map((need) => <Item key={need.name} need={need} kind={group.kind} />)}
+          </ul>
+          {group.count > group.items.length && <p class="muted">and {number(group.count - group.items.length)} more: {whereAll(group)}</p>}
         </li>
       ))}
-      {halted.map((source) => (
-        <li key={source.name}>
-          <State tone="bad">halted</State> <a href={to("/sources")}>{source.name}</a> <span class="muted">{visible(source.halted[0]?.reason ?? "")}</span>
-        </li>
-      ))}
-      {letter && (
-        <li>
-          <State tone="bad">dead letters</State> <a href={to("/events")}>the latest of {letter.source}</a> <Moment at={letter.at} /> <span class="muted">{visible(letter.error)}</span>
-        </li>
-      )}
-      {waiting}
     </ul>
   );
+}
+
+function Item({ need, kind }: { need: Need; kind: string }) {
+  const address = addressOf(need, kind);
+  const name = need.run === undefined ? visible(need.name) : `run ${need.name.slice(-6)}`;
+  return (
+    <li>
+      <span class="what">
+        {address === undefined ? <strong>{name}</strong> : <a href={address}>{name}</a>}
+        {need.run && need.rule && <> of <a href={to(`/rules/${need.rule}`)}>{need.rule}</a></>}
+        {need.since && <> {kind === "dead_letters" ? "latest" : "since"} <Moment at={need.since} /></>}
+      </span>
+      {need.act === "resume" && need.rule && mayAct() && <span class="do"><Resume rule={need.rule} /></span>}
+      <span class="muted said">{visible(need.sentence)}</span>
+    </li>
+  );
+}
+
+/** Where one can look at it; undefined if the page has no screen for it. */
+export function addressOf(need: Pick<Need, "run" | "rule" | "source">, kind: string): string | undefined {
+  if (need.run) return to(`/runs/${need.run}`);
+  if (need.rule) return to(`/rules/${need.rule}`);
+  if (kind === "dead_letters") return to("/events");
+  return need.source ? to("/sources") : undefined;
+}
+
+function whereAll({ kind }: Group) {
+  if (kind.endsWith("_run")) return <a href={to("/runs")}>all runs</a>;
+  if (kind === "halted" || kind === "silent") return <a href={to("/sources")}>all sources</a>;
+  if (kind === "dead_letters") return <a href={to("/events")}>all dead letters</a>;
+  if (kind === "late") return <a href={to("/rules")}>all rules</a>;
+  return kind === "rule_file" || kind === "waits" ? "they are in the log" : <a href={to("/rules", { state: kind })}>all of them</a>;
+}
+
+/** How many rules have each reason, those that are held first. */
+function Reasons({ verdicts }: { verdicts: Overview["verdicts"] }) {
+  const left = verdicts.rules - verdicts.known;
+  if (verdicts.rules === 0) return <p class="muted">There is no rule. Write one into the folder that `rules` of the settings names.</p>;
+  return (
+    <>
+      {left > 0 && <p class="muted" role="status">counted {number(verdicts.known)} of {many(verdicts.rules, "rule")}</p>}
+      <table class="reasons">
+        <thead><tr><th scope="col">Reason</th><th scope="col" class="number">Rules</th></tr></thead>
+        <tbody>
+          {verdicts.by.map(({ decision, reason, count, idle }) => (
+            <tr key={`${decision} ${reason}`}>
+              <td>
+                <State tone={toneOfReason(decision, reason, idle)}>{decision}</State> <a href={to("/rules", { state: reason })}>{reason.replaceAll("_", " ")}</a>
+              </td>
+              <td class="number">{number(count)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+function toneOfReason(decision: string, reason: string, idle: boolean): Tone {
+  if (decision === "fire") return "good";
+  if (idle) return "idle";
+  return ["circuit_open", "quarantined", "bad_parameters", "no_data"].includes(reason) ? "bad" : "wait";
+}
+
+/** Runs by phase: "2 running, 1 failed". */
+function Counts({ of, none, more = false }: { of: Readonly<Record<string, number>>; none: string; more?: boolean }) {
+  const phases = Object.entries(of).sort();
+  const text = phases.map(([phase, count]) => `${number(count)} ${phase.toLowerCase()}`).join(", ");
+  return <span class="muted">{text === "" ? none : text}{more && " of the newest"}</span>;
 }

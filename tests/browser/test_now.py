@@ -1,0 +1,101 @@
+"""The first screen: whether the service works, what needs somebody and the way out, what is held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from retrainer.store.base import StoreBusyError
+from tests.browser.conftest import AXE
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import House, Visit
+
+
+def break_fraud(house: House) -> None:
+    for number in range(2):
+        house.push(f"p{number}", kind="payment")
+        house.ends("fraud", "FAILED", number + 1)
+
+
+def test_an_open_circuit_is_closed_where_it_is_seen(house: House, visit: Visit) -> None:
+    break_fraud(house)
+    visitor = visit()
+    page = visitor.go("/")
+    visitor.shows("Once their cause is gone, resume the rule.")
+    page.get_by_role("button", name="Resume …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume the rule").click()
+    visitor.shows("The rule is active again.")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    visitor.shows("Nothing. All goes on by itself.")
+
+
+def test_who_only_reads_sees_what_is_needed_and_presses_nothing(house: House, visit: Visit) -> None:
+    break_fraud(house)
+    visitor = visit("board")
+    page = visitor.go("/")
+    visitor.shows("circuit open")
+    assert page.get_by_role("button", name="Resume …").count() == 0
+
+
+def test_held_rules_are_counted_and_their_count_leads_to_them(house: House, visit: Visit) -> None:
+    house.http.post("/api/v1/rules/churn/pause", json={"note": "incident"}).raise_for_status()
+    visitor = visit()
+    page = visitor.go("/")
+    row = page.get_by_role("row", name="paused")
+    row.wait_for()
+    assert row.get_by_role("cell").last.inner_text() == "1"
+    row.get_by_role("link").click()
+    page.wait_for_url("**/rules?state=paused")
+
+
+def test_dead_letters_lead_to_the_events(house: House, visit: Visit) -> None:
+    house.http.post("/hooks/push", content="{<b>broken", headers={"content-type": "application/cloudevents+json"})
+    visitor = visit()
+    page = visitor.go("/")
+    visitor.shows("dead letters")
+    page.get_by_role("link", name="push: unreadable").click()
+    page.wait_for_url("**/ui/events")
+
+
+def test_a_store_that_is_away_is_said_and_its_return_is_seen(
+    house: House, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> None:
+        raise StoreBusyError("db.example: connection refused")
+
+    visitor = visit()
+    visitor.go("/")
+    visitor.shows("This replica decides; decisions are up to date.")
+    with monkeypatch.context() as broken:
+        broken.setattr(house.app.store, "read", gone)
+        visitor.go("/")
+        visitor.shows("The store cannot be read: db.example: connection refused.")
+        visitor.shows("Nothing so far; not everything could be looked at yet.")
+    visitor.shows("This replica decides; decisions are up to date.")
+
+
+def test_a_standby_without_leader_says_that_nobody_decides(
+    house: House, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.app.engine, "standby", "this replica is a standby")
+    visitor = visit()
+    visitor.go("/")
+    visitor.shows("No replica decides")
+    visitor.shows("no leader")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1400])
+def test_it_is_accessible_and_fits(house: House, visit: Visit, theme: str, width: int) -> None:
+    break_fraud(house)
+    house.http.post("/hooks/push", content="{<b>broken", headers={"content-type": "application/cloudevents+json"})
+    visitor = visit(theme=theme, width=width)
+    page = visitor.go("/")
+    visitor.shows("dead letters")
+    visitor.shows("FAILED")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
+    assert found["violations"] == []
