@@ -6,7 +6,7 @@ import { State, type Tone } from "./basics";
 
 const TONES: Readonly<Record<string, Tone>> = {
   satisfied: "good", raised: "good", crossed: "wait", no_data: "bad", resting: "wait", spent: "wait", muted: "wait",
-  open: "bad", paused: "wait", holding: "wait", unknown: "bad", quarantined: "bad",
+  "not kept": "wait", open: "bad", paused: "wait", holding: "wait", unknown: "bad", quarantined: "bad",
 };
 
 /** The tree that the engine explains a rule with; each measured leaf has its distance from the limit as bar and text. */
@@ -27,13 +27,13 @@ function Word({ state }: { state: string }) {
 function Branch({ nodes }: { nodes: readonly Node[] }) {
   return (
     <ul>
-      {nodes.map((node) => (
-        <li key={node.name}>
+      {nodes.map((node, index) => (
+        <li key={`${index} ${node.name}`}>
           <div class="row">
             <span class="what">
               <strong>{visible(node.name)}</strong> <span class="muted">{visible(node.detail)}</span>
             </span>
-            {node.state !== "" && <Word state={node.state} />}
+            {node.state !== "" && !(node.measure && /^\d+$/.test(node.state)) && <Word state={node.state} />}
             {node.measure && <Measure measure={node.measure} />}
           </div>
           {node.children.length > 0 && <Branch nodes={node.children} />}

@@ -1,12 +1,14 @@
 import { useRoute } from "preact-iso";
 import { useEffect, useMemo } from "preact/hooks";
 
-import { get, post, type Decision, type Explanation, type Node, type Rule } from "../api/client";
+import { get, post, type Decision, type Explanation, type Rule } from "../api/client";
+import { Chart, KeptNote, Zooms } from "../chart/chart";
+import { usePast } from "../chart/use-series";
 import { Missing, Moment, Panel, Stale, State } from "../parts/basics";
+import { KeyChoice } from "../parts/key-choice";
 import { Links } from "../parts/links";
 import { Pause, Resume, Trigger } from "../parts/rule-acts";
-import { Timeline } from "../parts/timeline";
-import { Tree } from "../parts/tree";
+import { Why } from "../parts/rule-why";
 import { useParameter } from "../state/address";
 import { onKeys } from "../state/keys";
 import { useQuery } from "../state/query";
@@ -14,6 +16,7 @@ import { mayAct } from "../state/session";
 import { visible } from "../state/text";
 import { toneOfDecision } from "../state/tones";
 import { RuleTabs } from "./rule/tabs";
+import "../styles/chart.css";
 
 /** Decisions and runs that are looked at together. */
 const SHOWN = 100;
@@ -23,7 +26,7 @@ const STOPPED = new Set(["circuit_open", "quarantined"]);
 export function RuleScreen() {
   const { params } = useRoute();
   const rule = params.rule ?? "";
-  const [key] = useParameter("key");
+  const [key, setKey] = useParameter("key");
   const [at, setAt] = useParameter("at");
   const line = useQuery(`rule ${rule} ${key}`, (signal) =>
     get("/api/v1/rules/{rule}", { path: { rule }, query: key === "" ? {} : { key }, signal }),
@@ -38,7 +41,9 @@ export function RuleScreen() {
     get("/api/v1/runs", { query: { rule, limit: SHOWN }, signal }),
   );
   const past = useMemo(() => decisions.data?.items ?? [], [decisions.data]);
-  useEffect(() => onKeys({ "[": () => { step(past, at, 1, setAt); }, "]": () => { step(past, at, -1, setAt); } }), [past, at, setAt]);
+  const charted = usePast(rule, key, at);
+  const walked = charted.data?.decisions ?? past;
+  useEffect(() => onKeys({ "[": () => { step(walked, at, 1, setAt); }, "]": () => { step(walked, at, -1, setAt); } }), [walked, at, setAt]);
 
   if (line.data === undefined) return <Missing problem={line.problem} what={`rule ${rule}`} />;
   return (
@@ -46,6 +51,7 @@ export function RuleScreen() {
       <Stale problem={line.problem} />
       <Head line={line.data} explanation={explanation.data} at={at} onNow={() => { setAt(""); }} />
       <Links links={line.data.links} />
+      {"for_each" in line.data.configuration && <KeyChoice rule={rule} value={key} onKey={setKey} />}
       <div class="columns">
         <Panel title={at === "" ? "Why, now" : "Why, then"}>
           {explanation.data === undefined ? (
@@ -54,8 +60,9 @@ export function RuleScreen() {
             <Why nodes={explanation.data.tree} />
           )}
         </Panel>
-        <Panel title="When" extra={<span class="muted">Click, or press <kbd>[</kbd> <kbd>]</kbd>, to move to a decision.</span>}>
-          <Timeline decisions={past} runs={runs.data?.items ?? []} at={at} onAt={setAt} />
+        <Panel title="When" extra={<><span class="muted">Click, or press <kbd>[</kbd> <kbd>]</kbd>, to move to a decision.</span><Zooms /></>}>
+          <Chart charted={charted} at={charted.at} onAt={setAt} />
+          <KeptNote data={charted.data} window={charted.window} />
         </Panel>
       </div>
       <RuleTabs
@@ -104,6 +111,7 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
         {visible(shown.verdict)}
       </p>
       <dl class="facts">
+        {explanation?.since && (<><dt>Since</dt><dd><Moment at={explanation.since} long /></dd></>)}
         {shown.until && (<><dt>Until</dt><dd><Moment at={shown.until} long /></dd></>)}
         {explanation?.earliest && (<><dt>Earliest run</dt><dd><Moment at={explanation.earliest} long /></dd></>)}
       </dl>
@@ -119,29 +127,8 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
   );
 }
 
-/** The triggers as a tree; the limits in a row below, as each of them alone can hold a run back. */
-function Why({ nodes }: { nodes: readonly Node[] }) {
-  const limits = nodes.find((node) => node.name === "limits")?.children ?? [];
-  return (
-    <>
-      <Tree nodes={nodes.filter((node) => node.name !== "limits")} />
-      {limits.length > 0 && (
-        <ul class="limits" aria-label="Limits">
-          {limits.map((limit) => (
-            <li key={limit.name}>
-              <span class="name">{limit.name}</span>
-              <span>{limit.state.replaceAll("_", " ")}</span>
-              <span class="muted">{visible(limit.detail)}</span>
-            </li>
-          ))}
-        </ul>
-      )}
-    </>
-  );
-}
-
 /** Move to the decision before or after the one that is shown. Decisions are the latest first. */
-function step(decisions: readonly Decision[], at: string, by: 1 | -1, setAt: (at: string) => void): void {
+function step(decisions: readonly Pick<Decision, "first_at">[], at: string, by: 1 | -1, setAt: (at: string) => void): void {
   const now = at === "" ? -1 : decisions.findIndex((decision) => decision.first_at <= at);
   const next = decisions[Math.min(now + by, decisions.length - 1)];
   setAt(next === undefined || now + by < 0 ? "" : next.first_at);

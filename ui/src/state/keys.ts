@@ -14,7 +14,7 @@ let first = "";
 
 function pressed(event: KeyboardEvent): void {
   const target = event.target instanceof HTMLElement ? event.target : document.body;
-  if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input:not([type=range]), textarea, select, dialog")) return;
   const typed = first + event.key;
   first = event.key === "g" && first === "" ? "g " : "";
   const handler = handlers.find((each) => typed in each)?.[typed];
