@@ -14,6 +14,7 @@ from retrainer.api import (
     dead_letters,
     hooks,
     ledger,
+    limits,
     log_level,
     many_rules,
     overview,
@@ -106,6 +107,7 @@ def _application() -> FastAPI:
         activity,
         upcoming,
         simulations,
+        limits,
     )
     for part in parts:
         api.include_router(part.router)

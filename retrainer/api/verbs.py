@@ -38,6 +38,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/decisions",
         "GET /api/v1/slots",
         "GET /api/v1/upcoming",
+        "GET /api/v1/limits",
         "GET /api/v1/dead-letters",
         "GET /api/v1/dead-letters/{number}",
         "GET /api/v1/sources",

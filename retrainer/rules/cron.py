@@ -20,7 +20,7 @@ from retrainer.rules.zones import OffsetPeriod, backward, onward, zone_of
 from retrainer.util.timefmt import within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from retrainer.config.models import Calendar, Schedule
 
@@ -39,6 +39,11 @@ class Slots:
         self._shifts = schedule.dst.missing == "shift" and not self._crontab.wild
         self._repeats = schedule.dst.repeated == "both" or self._crontab.wild
         self._excepted = [(name, _period(name, calendars)) for name in dict.fromkeys(schedule.except_)]
+
+    @property
+    def calendars(self) -> Sequence[tuple[str, Period]]:
+        """The calendars of `except`, by name."""
+        return self._excepted
 
     def after(self, instant: float) -> float | None:
         """Return the first slot later than ``instant``; None only near the end of the calendar's range."""

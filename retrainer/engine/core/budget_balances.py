@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from retrainer.config.models import Budget
 from retrainer.engine.core.catalog import Catalog, budget_of
@@ -123,15 +123,29 @@ def spent_runs(
     conn: Connection, rules: Iterable[str], budget: Budget, reserves: Mapping[str, float], now: float, *, created: bool
 ) -> list[Spent]:
     """Return attempts that started within the budget's period, oldest first; with ``created`` also waiting ones."""
+    return [_spent(row, reserves, now) for row in _spent_rows(conn, rules, budget, now, created=created)]
+
+
+def spending(conn: Connection, catalog: Catalog, name: str, now: float) -> list[tuple[str, Spent]]:
+    """Return rule and use of each attempt that started within the period of a shared budget, oldest first."""
+    budget, payers = catalog.budgets[name], {rule.name: rule for rule in catalog.payers.get(name, ())}
+    rows = _spent_rows(conn, payers, budget, now, created=False)
+    active = {row.rule for row in rows if row.ended_at is None}
+    reserves = {rule: reserve_of(conn, payers[rule], budget) for rule in active}
+    return [(row.rule, _spent(row, reserves, now)) for row in rows]
+
+
+def _spent_rows(conn: Connection, rules: Iterable[str], budget: Budget, now: float, *, created: bool) -> list[Row[Any]]:
     c = t.runs.c
     started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
     counts = or_(started, and_(c.admitted_at.is_(None), c.ended_at.is_(None))) if created else started
     query = select(c.rule, c.created_at, c.admitted_at, c.ended_at, c.gpu_hours).where(c.rule.in_(list(rules)), counts)
-    return [
-        Spent(
-            now if row.admitted_at is None else row.admitted_at,
-            reserves.get(row.rule, 0.0) if row.ended_at is None else row.gpu_hours or 0.0,
-            row.ended_at is None,
-        )
-        for row in conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at)))
-    ]
+    return list(conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at))))
+
+
+def _spent(row: Row[Any], reserves: Mapping[str, float], now: float) -> Spent:
+    return Spent(
+        now if row.admitted_at is None else row.admitted_at,
+        reserves.get(row.rule, 0.0) if row.ended_at is None else row.gpu_hours or 0.0,
+        row.ended_at is None,
+    )

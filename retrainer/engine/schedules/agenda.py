@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from retrainer.rules.forecast import Forecast, ForecastEntry
     from retrainer.store.base import Store
 
+PEERS = 200
+"""States with the same next time that are sorted by priority; of more, those that are read first come first."""
 MOST_STEPS = 3000
 """Steps of the forecast for one page: about 0.3 s. A page that needs more ends early, and says so."""
 
@@ -109,13 +111,16 @@ class _Walk:
 
     def _load(self) -> None:
         """Read states until all with the next time are known, so that their runs are admitted by priority."""
-        while self._states.reached <= (self._heap[0][0] if self._heap else self._query.until):
-            if not (found := self._states.more()):
-                return
+        while self._is_short() and (found := self._states.more()):
             for rule, key, forecast in found:
                 if forecast.next_at is not None and forecast.next_at < self._query.until:
                     priority = self._catalog.rules[rule].rule.limits.priority
                     heappush(self._heap, (forecast.next_at, -priority, rule, key, forecast))
+
+    def _is_short(self) -> bool:
+        """Whether states may be missing that come before the first one, or with it."""
+        first = self._heap[0][0] if self._heap else self._query.until
+        return self._states.reached < first or (self._states.reached == first and len(self._heap) < PEERS)
 
     def _admitted(self, name: str, key: str, entry: ForecastEntry) -> AgendaEntry:
         rule = self._catalog.rules[name]

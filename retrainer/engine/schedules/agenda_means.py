@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 MOST_HOLDERS = 1000
 """Runs that hold places of pools now, as far as they are considered."""
-MOST_PAYERS = 50
-"""Rules of a shared budget whose usual GPU hours are looked up; the others count with the budget's `reserve`."""
 NAMED = 3
 """Holders of a pool that are named."""
 
@@ -108,16 +106,11 @@ class AgendaMeans:
         name = budget_of(rule)
         if name in self._catalog.budgets:
             if name not in self._spent:
-                self._spent[name] = self._spent_now(conn, name, budget)
+                spending = budget_balances.spending(conn, self._catalog, name, self._now)
+                self._spent[name] = [spent for _, spent in spending]
             return Usual(seconds, hours)
         spent = budget_balances.spent_runs(conn, (rule.name,), budget, {rule.name: hours}, self._now, created=True)
         return Usual(seconds, hours, partial(_remaining, budget, spent, hours))
-
-    def _spent_now(self, conn: Connection, name: str, budget: Budget) -> list[Spent]:
-        payers = self._catalog.payers.get(name, ())
-        each = {rule.name: budget_balances.reserve_of(conn, rule, budget) for rule in payers[:MOST_PAYERS]}
-        reserves = {rule.name: each.get(rule.name, budget.reserve or 0.0) for rule in payers}
-        return budget_balances.spent_runs(conn, reserves, budget, reserves, self._now, created=False)
 
 
 class _Places:

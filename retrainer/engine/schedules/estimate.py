@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from retrainer.engine.core import budget_balances
 from retrainer.engine.core.catalog import budget_of
@@ -46,7 +46,8 @@ def of(tx: Transaction, rule: CompiledRule, key: str, state: State, count: int) 
 
 def run_seconds(conn: Connection, rule: str) -> float | None:
     """Return the mean duration of the rule's last successful runs; None without any."""
-    return _mean(conn, rule, t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
+    mean = conn.execute(_SECONDS, {"b_rule": rule}).scalar()
+    return None if mean is None else float(mean)
 
 
 def _last(
@@ -103,8 +104,16 @@ def _hours(tx: Transaction, rule: CompiledRule) -> float | None:
 
 def _mean(conn: Connection, rule: str, value: ColumnElement[float]) -> float | None:
     """Return the mean over the last successful runs, or None without any."""
-    c = t.runs.c
-    last = select(value.label("value")).where(c.rule == rule, c.phase == RunPhase.SUCCEEDED.value, value.is_not(None))
-    found = last.order_by(c.id.desc()).limit(budget_balances.LAST).subquery()
-    mean = conn.execute(select(func.avg(found.c.value))).scalar()
+    mean = conn.execute(_mean_of(value), {"b_rule": rule}).scalar()
     return None if mean is None else float(mean)
+
+
+def _mean_of(value: ColumnElement[float]) -> Select[Any]:
+    c = t.runs.c
+    ran = (c.rule == bindparam("b_rule"), c.phase == RunPhase.SUCCEEDED.value, value.is_not(None))
+    found = select(value.label("value")).where(*ran).order_by(c.id.desc()).limit(budget_balances.LAST).subquery()
+    return select(func.avg(found.c.value))
+
+
+_SECONDS = _mean_of(t.runs.c.ended_at - func.coalesce(t.runs.c.started_at, t.runs.c.submitted_at))
+"""Built once, because the agenda asks it for many rules."""

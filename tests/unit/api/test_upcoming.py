@@ -97,3 +97,17 @@ def test_a_team_sees_its_rules_only(tmp_path: Path) -> None:
         assert daemon.ask("fraud", "GET", "/api/v1/upcoming?rule=uplift").status_code == 404
     assert {entry["rule"] for entry in seen["fraud"]["items"]} == {"chargeback"}
     assert seen["growth"]["items"] == []
+
+
+def test_limits_say_what_they_hold_now(house: DaemonInProcess) -> None:
+    found = house.http.get("/api/v1/limits").json()
+    assert [(p["name"], p["size"], p["used"]) for p in found["pools"]] == [("gpu", 1, 0)]
+    assert [(c["name"], c["active"], c["changes_at"], c["mutes"]) for c in found["calendars"]] == [
+        ("freeze", True, None, ["frozen"])
+    ]
+    house.http.post("/api/v1/rules/quiet/pause", json={}).raise_for_status()
+    found = house.http.get("/api/v1/limits").json()
+    assert [(rule["rule"], rule["reason"]) for rule in found["held"]] == [("quiet", "paused")]
+    assert found["held_counts"] == [{"reason": "paused", "rules": 1}]
+    assert found["known"] == found["rules"] == 5
+    house.http.post("/api/v1/rules/quiet/resume", json={}).raise_for_status()
