@@ -38,15 +38,16 @@ def place_of(configuration: Configuration, rule: str) -> Place:
 
 
 def texts(
-    configuration: Configuration, files: Mapping[str, str], rules: Iterable[str]
+    configuration: Configuration, files: Mapping[str, str], rules: Iterable[str], *, own: bool = False
 ) -> Iterator[tuple[str, RuleText]]:
-    """Yield each rule whose file is known, with its text."""
+    """Yield each rule whose file is known, with its text; with ``own`` only if the rule has lines of its own."""
     lines: dict[str, list[str]] = {}
     for rule in rules:
         place = place_of(configuration, rule)
         if place.file in files:
             of_file = lines.setdefault(place.file, files[place.file].split("\n"))
-            yield rule, text_at(place, of_file)
+            if not own or _dash(place, of_file) is not None:
+                yield rule, text_at(place, of_file)
 
 
 def text_at(place: Place, lines: Sequence[str]) -> RuleText:

@@ -158,14 +158,17 @@ class Reload:
         self._in_force = loaded.configuration
 
     def _keep_texts(self, loaded: Loaded, old: Configuration | None) -> None:
-        """Keep the texts of changed rules, some in each transaction, so that the engine does not wait for long."""
+        """Keep the texts of changed rules, some in each transaction, so that the engine does not wait for long.
+
+        Not of rules in brackets, such as in JSON: each would be the text of the whole file.
+        """
         configuration = loaded.configuration
         before = old.revisions if old is not None else {}
         changed = [name for name, revision in configuration.revisions.items() if before.get(name) != revision]
         now = self._engine.clock.now()
         found = {
             rule: KeptText(configuration.rule_revision(rule), now, text.file, text.first, SECRETS.mask(text.text))
-            for rule, text in texts(configuration, loaded.files, changed)
+            for rule, text in texts(configuration, loaded.files, changed, own=True)
         }
         for at in range(0, len(changed), TEXTS):
             some = {name: found[name] for name in changed[at : at + TEXTS] if name in found}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.load import load_files
+from retrainer.store import rule_texts
 from tests.houses.daemon_in_process import DaemonInProcess
 
 if TYPE_CHECKING:
@@ -118,6 +119,17 @@ def test_the_texts_of_a_rule_that_is_gone_are_dropped(house: DaemonInProcess) ->
     assert len(source(house, "deceit")["revisions"]) == 1
     edit(house, "name: deceit", "name: fraud")
     assert len(source(house, "fraud")["revisions"]) == 1
+
+
+def test_rules_in_brackets_keep_no_text_as_each_would_be_that_of_the_whole_file(house: DaemonInProcess) -> None:
+    rule = "{name: NAME, triggers: {s: {schedule: {cron: '0 3 * * *'}}}, submit: {workflow_template: train}}"
+    rules = ", ".join(rule.replace("NAME", name) for name in ("one", "two"))
+    (house.folder / "rules/brackets.yaml").write_text(f"version: 1\nrules: [{rules}]\n")
+    house.http.post("/-/reload").raise_for_status()
+    kept = house.app.store.read(rule_texts.known_rules)
+    assert not {"one", "two"} & kept
+    assert kept
+    assert "name: two" in source(house, "one")["text"]
 
 
 def test_a_secret_in_the_text_of_a_rule_is_masked(house: DaemonInProcess) -> None:
