@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrainer.api import audit
+from retrainer.api.key_lines import KeyLines
 from retrainer.api.past_values import past_values
 from retrainer.api.verdicts import CHUNK, Verdicts
 from retrainer.engine.core import budget_balances, rule_changes
@@ -59,6 +60,7 @@ class RuleLines:
         self._store, self._clock, self._catalog = store, clock, catalog
         self._names: tuple[Catalog | None, list[str]] = None, []
         self.verdicts = Verdicts(store, clock, catalog)
+        self.keys = KeyLines(store, clock, catalog)
 
     def detail(self, name: str) -> dict[str, Any]:
         """Return the line of a rule with its `configuration`. Raise LookupError if it does not exist."""

@@ -40,8 +40,6 @@ from retrainer.api.views import (
 )
 from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.rules.outcome import Kind
-from retrainer.sources.http.refusal import Refusal
-from retrainer.store import queries
 from retrainer.store.pages import PageRequest
 from retrainer.telemetry.secrets import SECRETS
 
@@ -179,13 +177,6 @@ class Paused(View):
     paused: bool
 
 
-class Key(View):
-    key: str
-    wake_at: Moment | None = None
-    """When the engine evaluates it again without new input."""
-    touched_at: Moment
-
-
 class ExplainRequest(RequestBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{"key": "de", "at": "2026-11-24T08:00:00Z"}]})
 
@@ -243,14 +234,6 @@ def show_rule(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
         found = api.rules.detail(rule)
     namespace = found["configuration"].get("submit", {}).get("namespace") or api.namespace
     return {**found, "links": links_of_rule(api.settings.links, rule, key, namespace)}
-
-
-@router.get("/{rule}/keys", response_model=Page[Key], responses=problems(404))
-def list_keys(api: Context, period: Period, rule: RuleName, cursor: Cursor = None, limit: Limit = 50) -> Any:
-    """The live keys of a rule with `for_each`, by key. `since` and `until`: those that last changed then."""
-    if rule not in api.engine.catalog.rules:
-        raise Refusal(404, f"there is no rule {rule!r}")
-    return page(api.read(queries.states, rule, PageRequest(cursor, limit, *period)))
 
 
 @router.post("/{rule}/explain", response_model=Explanation, responses=problems(404, 409))

@@ -17,6 +17,8 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/rules",
         "GET /api/v1/rules/{rule}",
         "GET /api/v1/rules/{rule}/keys",
+        "GET /api/v1/rules/{rule}/pending",
+        "GET /api/v1/rules/{rule}/pending/events",
         "GET /api/v1/rules/{rule}/source",
         "GET /api/v1/rules/{rule}/series",
         "GET /api/v1/rules/{rule}/backfills",

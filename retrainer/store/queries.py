@@ -32,6 +32,8 @@ from retrainer.store.pages import (
 from retrainer.store.scope import ALL, Scope, among
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy import Connection, Select
 
 _SOURCES, _POSITIONS, _EVENTS, _RUNS = t.sources.c, t.positions.c, t.events.c, t.runs.c
@@ -45,6 +47,8 @@ RECENT = 1000
 SHORTEST_ID = 4
 """Minimum characters of the beginning of a run's id."""
 ULID_LENGTH, ULID_TIME = 26, 10
+LAST_CHARACTER = "\U0010ffff"
+"""No text that is compared bytewise follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +182,19 @@ def run_inputs(conn: Connection, run: str, page: PageRequest = FIRST_PAGE) -> Pa
     Pruned events are not listed. Raise LookupError if there is no such run.
     """
     told = fed(conn, run)
-    found = select(_STATES.id).where(_STATES.rule == told["rule"], _STATES.key == told["key"])
+    return counted(conn, told["rule"], told["key"], told["window"].get("ranges", ()), page)
+
+
+def counted(
+    conn: Connection, rule: str, key: str, ranges: Iterable[tuple[int, int]], page: PageRequest = FIRST_PAGE
+) -> Page:
+    """List the events of these ranges of `seq` that a rule and key counted, in the order of arrival."""
+    found = select(_STATES.id).where(_STATES.rule == rule, _STATES.key == key)
     state = conn.execute(found).scalar()
     first, end = numbers(conn, _EVENTS.seq, _EVENTS.at, page)
     after = max(page.cursor or 0, (first or 1) - 1)
     rows = PageRows(conn, page.limit)
-    for lo, hi in sorted(told["window"].get("ranges", ())):
+    for lo, hi in sorted(ranges):
         if hi > after and not rows.full:
             rows.take(_inputs(state, max(lo, after + 1), hi if end is None else min(hi, end - 1)))
     return Page(rows.items, rows.items[-1]["seq"] if rows.full else None)
@@ -291,9 +302,13 @@ def slots(
     return page_of(conn, ordered, page.limit, itemgetter("slot", "key", "trigger"))
 
 
-def states(conn: Connection, rule: str, page: PageRequest = FIRST_PAGE) -> Page:
-    """List the keys of a rule with their states, by key. The cursor is a key; the time is that of the last change."""
+def states(conn: Connection, rule: str, page: PageRequest = FIRST_PAGE, prefix: str = "") -> Page:
+    """List the keys of a rule with their states, by key. The cursor is a key; the time is that of the last change.
+
+    With ``prefix``, only keys that begin with it.
+    """
     after = [_STATES.key > page.cursor] if page.cursor is not None else []
+    after += [_STATES.key >= prefix, _STATES.key < prefix + LAST_CHARACTER] if prefix else []
     keys = select(_STATES.key).where(_STATES.rule == rule, *after).order_by(_STATES.key)
     last = conn.execute(keys.offset(pages.SCAN - 1).limit(1)).scalar() if page.has_period else None
     known = [_STATES.key <= last] if last is not None else []

@@ -70,8 +70,9 @@ def last_promoted(conn: Connection, rule: str, key: str) -> Run | None:
     return _newest(conn, _C.rule == rule, _C.key == key, _C.promoted.is_(True))
 
 
-def last_run(conn: Connection, rule: str) -> Run | None:
-    return _newest(conn, _C.rule == rule)
+def last_run(conn: Connection, rule: str, key: str | None = None) -> Run | None:
+    """Return the newest run of a rule, or of one of its keys."""
+    return _newest(conn, _C.rule == rule, *([_C.key == key] if key is not None else []))
 
 
 def update_run(conn: Connection, run_id: str, **values: Any) -> None:

@@ -20,6 +20,12 @@ NIGHTLY = """    submit: {workflow_template: train}
     triggers: {night: {schedule: {cron: "0 2 * * *"}}}
     submit: {workflow_template: train}
 """
+KEYED = """    submit: {workflow_template: train}
+  - name: keyed
+    for_each: {by: {clicks: event.data.user}}
+    triggers: {clicks: {data: {source: push, match: {kind: click}, batch: {at_least: {events: 2}}}}}
+    submit: {workflow_template: train}
+"""
 PICTURES = os.environ.get("PICTURES", "")
 
 
@@ -163,6 +169,56 @@ def test_waiting_runs_are_withdrawn(house: House, visit: Visit) -> None:
     visitor.shows("No request waits.")
 
 
+def test_what_is_pending_is_shown_with_its_events_as_they_arrive(house: House, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/rules/churn?tab=data")
+    visitor.shows("No event is pending.")
+    house.push("f0", kind="file", subject=EVIL)
+    visitor.shows("1 of 3 events so far")
+    page.get_by_role("region", name="Pending events").get_by_text("onerror").wait_for()
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("region", name="Events that matched").get_by_role("link", name="Try").click()
+    visitor.shows("counts it")
+    visitor.go("/rules/churn?tab=data&counted=1")
+    page.get_by_role("region", name="Events that matched").wait_for()
+    good(page)
+    picture(visitor, "data")
+
+
+def test_a_key_is_found_by_its_beginning_and_the_screen_is_then_about_it(house: House, visit: Visit) -> None:
+    edit(house, "    submit: {workflow_template: train}\n", KEYED)
+    evil = EVIL[:40]
+    for user in ("anna", "anton", "berta", evil):
+        house.push(f"k{user[:5]}", kind="click", user=user)
+    visitor = visit()
+    page = visitor.go("/rules/keyed?tab=keys")
+    page.get_by_role("button", name="berta").wait_for()
+    page.get_by_role("button", name="<img").wait_for()
+    good(page)
+    picture(visitor, "keys")
+    page.get_by_label("Keys that begin with").fill("an")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="berta").wait_for(state="detached")
+    page.get_by_role("button", name="anton").click()
+    assert "key=anton" in page.url
+    page.locator(".verdict").filter(has_text="keyed[anton]").wait_for()
+    page.get_by_role("tab", name="Data").click()
+    visitor.shows("1 of 2 events so far")
+
+
+def test_what_comes_is_that_of_the_agenda(house: House, visit: Visit) -> None:
+    edit(house, "    submit: {workflow_template: train}\n", NIGHTLY)
+    visitor = visit()
+    page = visitor.go("/rules/nightly?tab=upcoming")
+    page.get_by_role("region", name="What comes").get_by_text("schedule night").wait_for()
+    page.get_by_label("Within").select_option("7 days")
+    page.get_by_role("row").nth(7).wait_for()
+    good(page)
+    picture(visitor, "upcoming")
+    visitor.go("/rules/churn?tab=upcoming")
+    visitor.shows("Nothing will happen by itself")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_tabs_fit_a_phone_in_both_themes(house: House, visit: Visit, theme: str) -> None:
     edit(house, "version: 1\n", "version: 1\ndefaults: {labels: {team: ml}}\n")
@@ -172,6 +228,8 @@ def test_tabs_fit_a_phone_in_both_themes(house: House, visit: Visit, theme: str)
         "configuration&edit=1": "rules.yaml",
         "try-an-event": "the latest",
         "requests": "No request waits",
+        "data": "No event is pending",
+        "upcoming": "Nothing will happen",
     }
     for tab, text in tabs.items():
         page = visitor.go(f"/rules/churn?tab={tab}")

@@ -13,7 +13,7 @@ from retrainer.config.settings import Settings
 from retrainer.engine.commands import operator_commands
 from retrainer.engine.schedules import backfills
 from retrainer.store import queries
-from retrainer.store.pages import Page
+from retrainer.store.pages import Page, PageRequest
 from retrainer.workflows.base import StepOutput
 from tests.unit.api.ledger import NOW, RUN, history
 
@@ -73,7 +73,9 @@ class Daemon:
         self.changed = True
         self.by = ""
         self.looks = 0
-        self.rules = SimpleNamespace(page=self._page, detail=self._rule, explain=self._explain)
+        self.rules = SimpleNamespace(
+            page=self._page, detail=self._rule, explain=self._explain, keys=SimpleNamespace(page=self._keys)
+        )
         self.sources = SimpleNamespace(summaries=list)
         self.certificate = None
         self.namespace = "default"
@@ -141,6 +143,13 @@ class Daemon:
     def _known(self, rule: str) -> None:
         if rule != "churn":
             raise KeyError(f"there is no rule {rule!r}")
+
+    def _keys(self, rule: str, page: PageRequest, prefix: str) -> Page:
+        if rule != "churn":
+            raise LookupError(f"there is no rule {rule!r}")
+        found = self._read(lambda conn: queries.states(conn, rule, page, prefix))
+        lines = [{**row, "verdict": "held", "decision": "hold", "reason": "debounce"} for row in found.items]
+        return Page([{**line, "pending_events": 0} for line in lines], found.next)
 
     def _explain(self, rule: str, key: str, event: dict[str, Any] | None, at: float | None = None) -> dict[str, Any]:
         self._known(rule)

@@ -4,8 +4,12 @@ import { Runs } from "../../parts/runs";
 import { Tabs } from "../../parts/tabs";
 import { useParameter } from "../../state/address";
 import { Configuration } from "./configuration";
+import { isPerKey } from "./configured";
+import { Data } from "./data";
+import { Keys } from "./keys";
 import { Requests } from "./requests";
 import { TryEvent } from "./try";
+import { UpcomingOfRule } from "./upcoming";
 
 import "../../styles/rule-tabs.css";
 
@@ -19,13 +23,16 @@ interface Props {
 
 /** The tabs of the Rule screen; each has a file of its own. */
 export function RuleTabs({ line, decisions, runs, at, onAt }: Props) {
-  const [ruleKey] = useParameter("key");
+  const [ruleKey, setKey] = useParameter("key");
   return (
     <Tabs
       name="tab"
       tabs={{
         History: () => <Decisions decisions={decisions.items} at={at} problem={decisions.problem} onAt={onAt} />,
+        Data: () => <Data line={line} ruleKey={ruleKey} />,
+        ...(isPerKey(line) ? { Keys: () => <Keys line={line} ruleKey={ruleKey} onKey={setKey} /> } : {}),
         Runs: () => <Runs runs={runs.items} problem={runs.problem} />,
+        Upcoming: () => <UpcomingOfRule rule={line.name} />,
         Requests: () => <Requests line={line} ruleKey={ruleKey} />,
         Configuration: () => <Configuration line={line} />,
         "Try an event": () => <TryEvent line={line} />,
