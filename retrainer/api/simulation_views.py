@@ -20,6 +20,8 @@ class MovableField(View):
     most: float
     about: str
     """What the field means."""
+    given: bool
+    """Whether the rule or its template writes it; else the value is the default."""
 
 
 class StartedSimulation(View):

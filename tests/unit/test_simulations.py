@@ -242,6 +242,7 @@ def test_fields_that_can_be_moved_have_their_values_ranges_and_meaning(house: Wh
     above = found[ABOVE]
     assert (above["value"], above["unit"], above["least"], above["most"]) == (0.2, "number", 0.05, 0.8)
     assert "Threshold" in above["about"]
+    assert (above["given"], found["triggers.drift.metric.repeat_interval"]["given"]) == (True, False)
     assert found["limits.cooldown.period"]["value"] is None
     assert found["triggers.drift.metric.repeat_interval"]["written"] == "1d"
     assert "triggers.files.metric.clear" not in found

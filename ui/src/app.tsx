@@ -11,6 +11,7 @@ import { RunScreen } from "./screens/run";
 import { RunsScreen } from "./screens/runs";
 import { SourcesScreen } from "./screens/sources";
 import { SignIn } from "./screens/sign-in";
+import { WhatIfScreen } from "./screens/what-if";
 import { to } from "./state/address";
 import { onKeys } from "./state/keys";
 import { live } from "./state/live";
@@ -24,6 +25,7 @@ const SCREENS: readonly (readonly [string, string, string])[] = [
   ["Runs", "/runs", "g u"],
   ["Events", "/events", "g e"],
   ["Sources", "/sources", "g s"],
+  ["What if", "/what-if", "g w"],
   ["Activity", "/activity", "g a"],
 ];
 
@@ -51,6 +53,7 @@ function Screen() {
       <Route path={to("/rules")} component={RulesScreen} />
       <Route path={to("/events")} component={EventsScreen} />
       <Route path={to("/sources")} component={SourcesScreen} />
+      <Route path={to("/what-if")} component={WhatIfScreen} />
       <Route path={to("/activity")} component={ActivityScreen} />
       <Route path={to("/")} component={NowScreen} />
       <Route default component={NoScreen} />

@@ -53,7 +53,10 @@ _AROUND = 4.0
 
 
 class MovableField(NamedTuple):
-    """A number at a dotted path. ``value`` is None if the rule has none. ``least`` to ``most``: a useful range."""
+    """A number at a dotted path. ``value`` is None if the rule has none. ``least`` to ``most``: a useful range.
+
+    ``given``: the rule or its template writes it.
+    """
 
     path: str
     unit: Unit
@@ -62,6 +65,7 @@ class MovableField(NamedTuple):
     least: float
     most: float
     about: str
+    given: bool
 
 
 def movable(rule: Rule) -> list[MovableField]:
@@ -80,7 +84,7 @@ def _field(rule: Rule, path: str, unit: Unit) -> MovableField | None:
     """Return the field; None if the rule has no place for it, or no value where one would change what it is."""
     *above, last = path.split(".")
     place: object = rule
-    about = ""
+    about, given = "", True
     for step in (*above, last):
         if isinstance(place, dict):
             place = place.get(step)
@@ -90,13 +94,14 @@ def _field(rule: Rule, path: str, unit: Unit) -> MovableField | None:
             break
         name = next((n for n, field in type(place).model_fields.items() if step in (n, field.alias)), "")
         about = type(place).model_fields[name].description or "" if name else ""
+        given = given and name in place.model_fields_set
         place = getattr(place, name, None)
     offered = any(path.endswith(one) for one in _OFFERED) and _has_trigger(rule, above)
     if not isinstance(place, (int, float)) and not offered:
         return None
     value = float(place) if isinstance(place, (int, float)) else None
     least, most = _range(value, unit)
-    return MovableField(path, unit, value, _written(value, unit), least, most, about)
+    return MovableField(path, unit, value, _written(value, unit), least, most, about, given)
 
 
 def _has_trigger(rule: Rule, above: list[str]) -> bool:

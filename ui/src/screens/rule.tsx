@@ -9,7 +9,7 @@ import { KeyChoice } from "../parts/key-choice";
 import { Links } from "../parts/links";
 import { Pause, Resume, Trigger } from "../parts/rule-acts";
 import { Why } from "../parts/rule-why";
-import { useParameter } from "../state/address";
+import { to, useParameter } from "../state/address";
 import { onKeys } from "../state/keys";
 import { useQuery } from "../state/query";
 import { mayAct } from "../state/session";
@@ -116,6 +116,7 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
         {explanation?.earliest && (<><dt>Earliest run</dt><dd><Moment at={explanation.earliest} long /></dd></>)}
       </dl>
       {line.description !== "" && <p class="muted">{visible(line.description)}</p>}
+      <p><a href={to("/what-if", { rule: line.name })}>What if</a> <span class="muted">its numbers were others?</span></p>
       {mayAct() && (
         <div class="acts">
           <Trigger rule={line.name} />
