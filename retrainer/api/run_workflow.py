@@ -18,7 +18,7 @@ from retrainer.workflows.base import NodeStatus, Refused, WorkflowError, Workflo
 from retrainer.workflows.outline import outline, stuck
 
 router = APIRouter(prefix="/runs", tags=["runs"])
-MOST_NODES = 200
+MOST_NODES = 100
 LONGEST = 2000
 """Characters of a text of a node."""
 RETRY_AFTER = 5.0
@@ -68,7 +68,7 @@ class RunWorkflow(View):
 
 @router.get("/{run}/workflow", response_model=RunWorkflow, responses=problems(404, 409))
 def show_workflow(api: Context, run: KnownRun) -> Any:
-    """The Workflow of a run with at most 200 of its nodes, from the workflow engine; or what is stored of it."""
+    """The Workflow of a run with at most 100 of its nodes, from the workflow engine; or what is stored of it."""
     found = api.read(run_statements.run, run)
     if found is None:
         raise Refusal(404, f"there is no run {run}")

@@ -236,13 +236,15 @@ def list_runs(
     rule: Text = None,
     key: Text = None,
     phase: RunPhase | None = None,
+    trigger: Text = None,
+    ended: bool | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
-    """Runs, newest first. `since` and `until`: created then."""
-    wanted = phase.value if phase is not None else None
+    """Runs, newest first. `since` and `until`: created then. `trigger`: its name, or `manual`."""
+    wanted = {"rule": rule, "key": key, "phase": phase.value if phase is not None else None, "trigger": trigger}
     asked = PageRequest(cursor, limit, *period)
-    return page(api.read(queries.runs, rule=rule, key=key, phase=wanted, scope=sees, page=asked))
+    return page(api.read(queries.runs, ended=ended, scope=sees, page=asked, **wanted))
 
 
 @router.get("/{run}", response_model=RunDetail, responses=problems(404, 409))

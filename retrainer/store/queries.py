@@ -90,23 +90,28 @@ def positions(conn: Connection, source: str) -> list[dict[str, Any]]:
 
 def runs(
     conn: Connection,
+    /,
     *,
-    rule: str | None = None,
-    key: str | None = None,
-    phase: str | None = None,
+    ended: bool | None = None,
     scope: Scope = ALL,
     page: PageRequest = FIRST_PAGE,
+    **wanted: str | None,
 ) -> Page:
-    """List runs by time of creation, newest first, without the columns that only `run` returns. The cursor is an id."""
+    """List runs by time of creation, newest first, without the columns that only `run` returns. The cursor is an id.
+
+    ``wanted``: the rule, key, phase and trigger that they have, each None if it may be any.
+    """
     columns = select(*(column for column in t.runs.columns if column.name not in _LONG))
-    of_rule, in_phase = equal({_RUNS.rule: rule, _RUNS.key: key}), equal({_RUNS.phase: phase})
-    in_phase += among(_RUNS.namespace, scope.namespaces)
-    if phase in LIVE:  # added to use the partial index of live runs, which is small
-        of_rule, in_phase = [*of_rule, *in_phase, _RUNS.ended_at.is_(None)], []
+    rule, phase = wanted.get("rule"), wanted.get("phase")
+    of_rule = equal({_RUNS.rule: rule, _RUNS.key: wanted.get("key")})
+    others = equal({_RUNS.phase: phase, _RUNS.trigger: wanted.get("trigger")})
+    others += among(_RUNS.namespace, scope.namespaces) + ([_RUNS.ended_at.is_not(None)] if ended else [])
+    if phase in LIVE or ended is False:  # added to use the partial index of live runs, which is small
+        of_rule, others = [*of_rule, *others, _RUNS.ended_at.is_(None)], []
     elif rule is None:
-        of_rule, in_phase = [], of_rule + in_phase
+        of_rule, others = [], of_rule + others
     of_rule += between(_RUNS.id, *(first_id(moment) for moment in (page.since, page.until)))
-    return newest(conn, columns, _RUNS.id, Filters(of_rule, in_phase), page)
+    return newest(conn, columns, _RUNS.id, Filters(of_rule, others), page)
 
 
 def last_ended(conn: Connection, limit: int, scope: Scope = ALL) -> list[dict[str, Any]]:

@@ -186,3 +186,94 @@ def test_runs_and_rules_lead_to_the_pages_of_the_settings(house: House, visit: V
     visitor.go("/rules/wide")
     page.get_by_role("link", name="Dashboard").wait_for()
     assert page.get_by_role("link", name="Logs").count() == 0
+
+
+def test_runs_are_filtered_by_the_address_selected_and_compared(house: House, visit: Visit) -> None:
+    first = failed(house)
+    house.http.post("/api/v1/rules/wide/trigger", json={"parameters": {"note": "other"}}).raise_for_status()
+    house.ends("wide", "FAILED", 2)
+    house.ends("report", "SUCCEEDED", 2)
+    visitor = visit()
+    page = visitor.go("/runs?rule=wide")
+    rows = page.get_by_role("region", name="Runs").locator("tbody tr")
+    rows.nth(1).wait_for()
+    assert rows.count() == 2
+    page.get_by_label("Trigger (or manual)").fill("manual")
+    page.keyboard.press("Enter")
+    visitor.shows("1 run")
+    assert "trigger=manual" in page.url
+    page.get_by_label("Trigger (or manual)").fill("")
+    page.keyboard.press("Enter")
+    rows.nth(1).wait_for()
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("link", name="Compare 2 runs").click()
+    comparison = page.get_by_role("region", name="Comparison")
+    comparison.get_by_role("row", name="≠ differs note").wait_for()
+    assert EVIL in comparison.inner_text()
+    assert first[-6:] in comparison.inner_text()
+    assert comparison.get_by_role("row", name="= same Rule").count() == 0
+    page.get_by_label("Show what is the same, too").check()
+    comparison.get_by_role("row", name="= same Rule").wait_for()
+    assert page.title() == "retrainer"
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_what_has_not_ended_is_shown_first_if_wanted(house: House, visit: Visit) -> None:
+    house.push("s1", kind="slow")
+    house.ends("slow", "RUNNING", 1)
+    failed(house)
+    visitor = visit()
+    page = visitor.go("/runs")
+    page.get_by_label("Order").select_option("not ended first")
+    tables = page.get_by_role("region", name="Runs")
+    tables.nth(1).wait_for()
+    assert "slow" in tables.nth(0).inner_text()
+    assert "slow" not in tables.nth(1).inner_text()
+    assert "order=running" in page.url
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        pytest.param("/runs/compare", "Two to 6 runs can be compared; the address names 0.", id="none"),
+        pytest.param("/runs/compare?" + "&".join(f"run={n}" for n in range(7)), "names 7.", id="too many"),
+    ],
+)
+def test_an_address_that_cannot_be_compared_says_why(visit: Visit, address: str, words: str) -> None:
+    visitor = visit()
+    visitor.go(address)
+    visitor.shows(words)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_screens_of_runs_are_accessible_and_fit_a_phone(house: House, visit: Visit, theme: str) -> None:
+    run = failed(house)
+    house.ends("report", "SUCCEEDED", 1)
+    other = house.runs("report", "SUCCEEDED")[0]
+    visitor = visit(width=320, theme=theme)
+    for screen in (
+        "/runs",
+        "/runs?order=running",
+        f"/runs/{run}",
+        f"/runs/{run}?tab=logs",
+        f"/runs/{run}?tab=chain",
+        f"/runs/{run}?tab=parameters",
+        f"/runs/compare?run={run}&run={other}&all=1",
+    ):
+        page = visitor.go(screen)
+        page.locator("main h1").first.wait_for()
+        page.get_by_text("Loading").first.wait_for(state="detached")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, f"{screen} scrolls sideways"
+        assert (screen, accessible(page)) == (screen, [])
+
+
+def test_a_workflow_of_500_nodes_is_bounded_and_says_so(house: House, visit: Visit) -> None:
+    house.push("m1", kind="many")
+    house.ends("many", "SUCCEEDED", 1)
+    visitor = visit()
+    page = visitor.go("/runs")
+    visitor.shows("many")
+    page.get_by_role("link", name=house.runs("many", "SUCCEEDED")[0][-6:]).first.click()
+    visitor.shows("401 of 501 nodes are left out")
+    assert page.locator("main tbody tr").count() <= 200

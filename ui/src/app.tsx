@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 
 import { Missing } from "./parts/basics";
 import { ActivityScreen } from "./screens/activity";
+import { CompareScreen } from "./screens/compare";
 import { EventsScreen } from "./screens/events";
 import { RulesScreen } from "./screens/rules";
 import { NowScreen } from "./screens/now";
@@ -48,6 +49,7 @@ function Screen() {
   return (
     <Router>
       <Route path={to("/rules/:rule")} component={RuleScreen} />
+      <Route path={to("/runs/compare")} component={CompareScreen} />
       <Route path={to("/runs/:run")} component={RunScreen} />
       <Route path={to("/runs")} component={RunsScreen} />
       <Route path={to("/rules")} component={RulesScreen} />

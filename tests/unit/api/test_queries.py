@@ -43,13 +43,17 @@ RUNS = [
     pytest.param({"phase": "FAILED"}, [2], id="ended-in-a-phase"),
     pytest.param({"phase": "RUNNING"}, [3], id="live-in-a-phase"),
     pytest.param({"rule": "other"}, [], id="of-an-unknown-rule"),
+    pytest.param({"ended": True}, [2, 1], id="ended"),
+    pytest.param({"ended": False}, [3], id="not-ended"),
+    pytest.param({"rule": "churn", "trigger": "new_data", "ended": True}, [2, 1], id="of-a-trigger"),
+    pytest.param({"trigger": "manual"}, [], id="manual"),
     pytest.param({"rule": "churn", "phase": "SUCCEEDED"}, [1], id="of-a-rule-in-a-phase"),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "expected"), RUNS)
 @pytest.mark.parametrize("limit", [1, 2, 50])
-def test_runs(memory: Memory, wanted: dict[str, str], expected: list[int], limit: int) -> None:
+def test_runs(memory: Memory, wanted: dict[str, Any], expected: list[int], limit: int) -> None:
     found = pages(memory, lambda conn, cursor: queries.runs(conn, **wanted, page=PageRequest(cursor, limit)))
     assert [item["id"] for page in found for item in page] == [RUN.format(n) for n in expected]
 

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import insert
 
 from retrainer.store import pages as pages_module
-from retrainer.store import queries, run_statements
+from retrainer.store import queries, related, run_statements
 from retrainer.store import tables as t
 from retrainer.store.pages import PageRequest
+from retrainer.store.scope import ALL
 from retrainer.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ QUESTIONS: list[Any] = [
         lambda conn: queries.runs(conn, rule="r", phase="RUNNING", page=PageRequest(limit=10)),
         id="live ones of a rule",
     ),
+    pytest.param(lambda conn: queries.runs(conn, ended=False, page=PageRequest(limit=10)), id="all live ones"),
+    pytest.param(lambda conn: queries.runs(conn, ended=True, page=PageRequest(limit=10)), id="ended ones"),
+    pytest.param(
+        lambda conn: queries.runs(conn, rule="r", trigger="manual", page=PageRequest(limit=10)), id="manual ones"
+    ),
+    pytest.param(lambda conn: related.attempts(conn, "01K", ALL), id="the attempts of a run"),
+    pytest.param(lambda conn: related.followed(conn, {"a"}, "r", 3000.0, ALL), id="what followed a run"),
     pytest.param(lambda conn: queries.slots(conn, "r", page=PageRequest(limit=10)), id="slots of a rule"),
     pytest.param(
         lambda conn: queries.slots(conn, "r", page=PageRequest((3000.0, "k0", "t"), 10)),

@@ -11,6 +11,8 @@ interface Props {
   problem: Problem | undefined;
   ruleShown?: boolean;
   none?: string;
+  /** Those that are selected, and what selects one or not. */
+  selection?: { chosen: ReadonlySet<string>; toggle: (run: string) => void };
 }
 
 const RULE: Column<Run> = {
@@ -29,18 +31,27 @@ const COLUMNS: readonly Column<Run>[] = [
   { title: "Created", cell: ({ created_at }) => <Moment at={created_at} /> },
   { title: "Took", kind: "number", cell: took },
   { title: "Reason", cell: ({ reason }) => reason.replaceAll("_", " ") },
+  { title: "Promoted", cell: ({ promoted }) => (promoted === null ? "" : promoted ? <State tone="good">yes</State> : <span class="muted">no</span>) },
   { title: "Message", kind: "wrap", cell: ({ message }) => visible(message) },
 ];
 
 /** Runs, the latest first. */
-export function Runs({ runs, problem, ruleShown = false, none = "There is no run yet." }: Props) {
+export function Runs({ runs, problem, ruleShown = false, none = "There is no run yet.", selection }: Props) {
   if (runs === undefined) return <Missing problem={problem} what="runs" />;
   if (runs.length === 0) return <p class="muted">{none}</p>;
-  return <Table label="Runs" rows={runs} id={(run) => run.id} columns={COLUMNS.filter((column) => ruleShown || column !== RULE)} />;
+  const columns = COLUMNS.filter((column) => ruleShown || column !== RULE);
+  return <Table label="Runs" rows={runs} id={(run) => run.id} columns={selection ? [selecting(selection), ...columns] : columns} />;
+}
+
+function selecting({ chosen, toggle }: NonNullable<Props["selection"]>): Column<Run> {
+  return {
+    title: "Select",
+    cell: ({ id }) => <label class="pick"><input type="checkbox" checked={chosen.has(id)} onChange={() => { toggle(id); }} /><span class="hidden">Select run {id.slice(-6)}</span></label>,
+  };
 }
 
 /** How long the Workflow ran, as text; empty while it has not ended. */
-function took(run: Run): string {
+export function took(run: Run): string {
   if (!run.started_at || !run.ended_at) return "";
   return span((Date.parse(run.ended_at) - Date.parse(run.started_at)) / 1000);
 }
