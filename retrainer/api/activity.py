@@ -1,6 +1,6 @@
 """Activity: who did what, and what was refused."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
@@ -52,6 +52,10 @@ def list_activity(
     period: Period,
     rule: Text = None,
     by: Annotated[str | None, Query(max_length=100, pattern=PRINTABLE, description="Name of a token")] = None,
+    act: Annotated[
+        str | None, Query(max_length=100, pattern=PRINTABLE, description="What was done, as `pause`")
+    ] = None,
+    result: Literal["done", "refused"] | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Any:
@@ -59,5 +63,5 @@ def list_activity(
 
     A token that is limited to namespaces sees what concerns them, and what it did itself.
     """
-    query = ActivityQuery(rule, by, sees, caller_of(request).name)
+    query = ActivityQuery(rule, by, act, result, sees, caller_of(request).name)
     return page(api.read(activity, query, PageRequest(cursor, limit, *period)))

@@ -10,6 +10,7 @@ from retrainer.sources.base import ReplayScope
 from retrainer.sources.replay import NOT_AGAIN, Replays, Rereadable, moment_of
 from retrainer.store import queries
 from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.counts import many
 from retrainer.util.timefmt import rfc3339
 
 if TYPE_CHECKING:
@@ -62,10 +63,28 @@ class SourceOperations:
         config = self._config(name)
         (line,) = [line for line in self.summaries() if line["name"] == name]
         positions = self._engine.store.read(lambda conn: queries.positions(conn, name))
-        return {**line, "positions": positions, "configuration": config.model_dump(mode="json", exclude_defaults=True)}
+        try:
+            replay = self._replays.progress(name)
+        except LookupError:
+            replay = None
+        return {
+            **line,
+            **self._possible(name),
+            "replay": replay,
+            "positions": positions,
+            "configuration": config.model_dump(mode="json", exclude_defaults=True),
+        }
 
-    def reset(self, name: str, partition: str, to: str | int, act: Act) -> dict[str, Any]:
-        """Continue a partition from `earliest`, `latest` or an offset. ``act`` runs the command."""
+    def _possible(self, name: str) -> dict[str, Any]:
+        """Return whether positions can be reset, and why a source cannot be read again, empty if it can."""
+        config, source = self._config(name), self._running().get(name)
+        why = "" if isinstance(source, Rereadable) else NOT_AGAIN.get(config.type, "it does not keep its events")
+        if not why and isinstance(config, S3Source) and not config.buckets:
+            why = "it has no buckets to list: add them under `buckets`"
+        return {"resettable": isinstance(source, Seekable), "not_replayable": why}
+
+    def plan_reset(self, name: str, partition: str, to: str | int) -> dict[str, Any]:
+        """Return where `earliest`, `latest` or an offset is, and what a reset of the partition to it would skip."""
         config, source = self._config(name), self._running().get(name)
         if not isinstance(source, Seekable):
             raise ValueError(f"source {name} is a {config.type}: it has no positions that could be reset")  # noqa: TRY004
@@ -75,8 +94,18 @@ class SourceOperations:
             raise
         except Exception as error:  # each client library has its own errors
             raise ValueError(f"source {name} cannot be queried now: {error}") from error
-        act(lambda tx: partitions.reset(tx.conn, name, partition, topic_id, following))
-        return {"source": name, "partition": partition, "next": following, "topic_id": topic_id}
+        stored = self._engine.store.read(lambda conn: queries.positions(conn, name))
+        known = next((position for position in stored if position["partition"] == partition), None)
+        if known is None:
+            raise LookupError(f"source {name} has no partition {partition}")
+        place = {"source": name, "partition": partition, "next": following, "topic_id": topic_id}
+        return {**place, "before": known["next"], **_distance(known, topic_id, following)}
+
+    def reset(self, name: str, partition: str, to: str | int, act: Act) -> dict[str, Any]:
+        """Continue a partition from `earliest`, `latest` or an offset. ``act`` runs the command."""
+        plan = self.plan_reset(name, partition, to)
+        act(lambda tx: partitions.reset(tx.conn, name, partition, plan["topic_id"], plan["next"]))
+        return plan
 
     def replay(self, name: str, since: str, until: str | None, rules: list[str], *, dry_run: bool) -> dict[str, Any]:
         """Start to read a source again for rules (all of its rules if none is named). Return the progress.
@@ -123,6 +152,23 @@ class SourceOperations:
         if not listen:
             raise ValueError(f"no rule has a data trigger on source {source}")
         return frozenset(wanted or listen)
+
+
+def _distance(known: Mapping[str, Any], topic_id: str, following: int) -> dict[str, Any]:
+    """Return how many records a reset skips and reads again, None where this is not known, and a sentence."""
+    before = known["next"]
+    place = f"continues at {following} instead of {before}"
+    if known["topic_id"] not in ("", topic_id):
+        why = f"{place}, which was in a topic that was deleted: it is not known what is skipped"
+        return {"skipped": None, "read_again": None, "detail": why}
+    skipped, again = max(following - before, 0), max(before - following, 0)
+    if skipped:
+        why = f"{place}: up to {many(skipped, 'record')} are skipped"
+    elif again:
+        why = f"{place}: up to {many(again, 'record')} are read again, and count again"
+    else:
+        why = f"continues at {following}, as without a reset"
+    return {"skipped": skipped, "read_again": again, "detail": why}
 
 
 def describe(name: str, config: SourceConfig, source: Source | None, heard: Heard | None, now: float) -> dict[str, Any]:

@@ -56,20 +56,6 @@ class Position(View):
     """Distinguishes partitions of the same name: for Kafka, the topic's id."""
 
 
-class SourceDetail(Source):
-    positions: list[Position]
-    configuration: Json
-    """The source in force; durations in seconds, sizes in bytes."""
-
-
-class Reset(View):
-    source: str
-    partition: str
-    next: int
-    """Where it continues."""
-    topic_id: str
-
-
 class ReplayOutcomes(View):
     """Events of each outcome (docs/how-to/replay.md)."""
 
@@ -100,16 +86,48 @@ class Replay(View):
     """Why it failed."""
 
 
+class SourceDetail(Source):
+    positions: list[Position]
+    resettable: bool
+    """Whether positions can be reset."""
+    not_replayable: str
+    """Why it cannot be read again; empty if it can."""
+    replay: Replay | None
+    """The last one since the daemon started."""
+    configuration: Json
+    """The source in force; durations in seconds, sizes in bytes."""
+
+
+class Reset(View):
+    source: str
+    partition: str
+    next: int
+    """Where it continues."""
+    topic_id: str
+    before: int
+    """Where it would continue without the reset."""
+    skipped: int | None
+    """Records that are not read, at most; null if it is not known, because the topic was created again."""
+    read_again: int | None
+    """Records that are read again, at most."""
+    detail: str
+    """The same as a sentence."""
+
+
 ReplayTime = Annotated[str, Field(max_length=64), readable(partial(moment_of, now=0.0)), shapes(MOMENT)]
 
 
 class ResetRequest(RequestBody):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"partition": "orders/3", "to": "latest"}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"partition": "orders/3", "to": "latest", "dry_run": True}]}
+    )
 
     partition: Annotated[str, Field(min_length=1, max_length=1024, pattern=PRINTABLE)]
     """A partition as named by `GET /sources/{source}`: for Kafka, `topic/partition`."""
     to: Literal["earliest", "latest"] | WholeNumber
     """Where to continue: at the first existing record, after the last one, or at an offset."""
+    dry_run: bool = False
+    """Only show where it would continue, and what is skipped or read again."""
 
 
 class ReplayRequest(RequestBody):
@@ -148,7 +166,10 @@ def show_source(api: Context, source: Name) -> Any:
 def reset_source(api: Context, acts: Acts, source: Name, resetting: ResetRequest) -> Any:
     """Set where a partition continues, whatever its stored position. Records in between are skipped, or read again."""
     with refusals():
-        act = acts.on("reset_source", target=source, detail=f"{resetting.partition} to {resetting.to}")
+        place = f"{resetting.partition} to {resetting.to}"
+        act = acts.on("reset_source", target=source, dry_run=resetting.dry_run, detail=place)
+        if resetting.dry_run:
+            return act.outside(partial(api.sources.plan_reset, source, resetting.partition, resetting.to))
         return api.sources.reset(source, resetting.partition, resetting.to, act)
 
 

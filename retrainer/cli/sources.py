@@ -122,16 +122,19 @@ class _Place(click.ParamType[str | int]):
 @click.argument("source", metavar="NAME")
 @click.option("--partition", required=True, help="Partition as shown by `sources show`: for Kafka, topic/partition.")
 @click.option("--to", type=_Place(), required=True, help="Where to continue.")
+@click.option("--dry-run", is_flag=True, help="Only show where it would continue, and what is skipped or read again.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @remote
-def reset(session: Session, source: str, partition: str, to: str | int, yes: bool) -> None:
+def reset(session: Session, source: str, partition: str, to: str | int, dry_run: bool, yes: bool) -> None:
     """Set where a partition continues: earlier records are not read, later ones that were read already count again.
 
     Example: retrainer sources reset clicks --partition clicks/3 --to latest
     """
-    if not yes:
+    if not yes and not dry_run:
         click.confirm(f"Continue {partition} of {source} at {to}?", abort=True, err=True)
-    answer = session.client.post("sources", source, "reset", body={"partition": partition, "to": to})
+    body: dict[str, Any] = {"partition": partition, "to": to, **({"dry_run": True} if dry_run else {})}
+    answer = session.client.post("sources", source, "reset", body=body)
+    would = "would be: " if dry_run else ""
     session.print(
-        answer, lambda console: console.print(show.clean(f"{partition} of {source} continues at {answer['next']}."))
+        answer, lambda console: console.print(show.clean(f"{would}{partition} of {source} {answer['detail']}."))
     )

@@ -27,6 +27,8 @@ class ActivityQuery:
 
     rule: str | None = None
     by: str | None = None
+    act: str | None = None
+    result: str | None = None
     scope: Scope = ALL
     reader: str = ""
 
@@ -36,6 +38,7 @@ def activity(conn: Connection, query: ActivityQuery, page: PageRequest = FIRST_P
     by, others = equal({_C.rule: query.rule}), equal({_C.by: query.by})
     if query.rule is None:
         by, others = others, []
+    others += equal({_C.act: query.act, _C.result: query.result})
     if query.scope.limited:
         others.append(or_(*among(_C.namespace, query.scope.namespaces), _C.by == query.reader))
     by += between(_C.id, *(first_id(moment) for moment in (page.since, page.until)))

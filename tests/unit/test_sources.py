@@ -163,11 +163,50 @@ def test_a_part_is_read_on_from_where_somebody_says(house: Lake, to: str, follow
     reset = ("sources", "reset", "topic", "--partition", "orders/0", "--to", to)
     house.ask(*reset, stdin="n\n", code=1)
     assert house.app.engine.parts("topic") == {"orders/0": 7}
-    assert f"orders/0 of topic continues at {following}." in house.ask(*reset, stdin="y\n").stdout
+    assert f"orders/0 of topic continues at {following} " in house.ask(*reset, stdin="y\n").stdout
     told = json.loads(house.ask(*reset, "--yes", "-o", "json").stdout)
-    assert told == {"source": "topic", "partition": "orders/0", "next": following, "topic_id": "topic_id"}
+    place = {"source": "topic", "partition": "orders/0", "next": following, "topic_id": "topic_id"}
+    again = {"before": following, "skipped": 0, "read_again": 0}
+    assert told == {**place, **again, "detail": f"continues at {following}, as without a reset"}
     claimed = house.app.engine.claim("topic", "orders/0", "topic_id")
     assert (claimed.next, claimed.epoch > holder.epoch) == (following, True)
+
+
+@pytest.mark.parametrize(
+    ("topic_id", "to", "skipped", "read_again", "words"),
+    [
+        pytest.param("topic_id", "latest", 59, 0, "100 instead of 41: up to 59 records are skipped", id="forwards"),
+        pytest.param("topic_id", "earliest", 0, 41, "up to 41 records are read again", id="back"),
+        pytest.param("topic_id", 41, 0, 0, "as without a reset", id="nowhere else"),
+        pytest.param("another", "latest", None, None, "it is not known what is skipped", id="another topic"),
+    ],
+)
+def test_a_dry_run_of_a_reset_says_what_is_skipped_and_moves_nothing(
+    house: Lake, topic_id: str, to: str | int, skipped: int | None, read_again: int | None, words: str
+) -> None:
+    house.app.engine.claim("topic", "orders/0", topic_id, 41)
+    body = {"partition": "orders/0", "to": to, "dry_run": True}
+    answer = house.http.post("/api/v1/sources/topic/reset", json=body).json()
+    assert (answer["before"], answer["skipped"], answer["read_again"]) == (41, skipped, read_again)
+    assert words in answer["detail"]
+    reset = ("sources", "reset", "topic", "--partition", "orders/0", "--to", str(to), "--dry-run")
+    assert "would be: orders/0 of topic continues" in house.ask(*reset).stdout
+    assert house.app.engine.parts("topic") == {"orders/0": 41}
+    found: list[dict[str, Any]] = until(
+        lambda: house.http.get("/api/v1/activity?act=reset_source&result=done").json()["items"], "it is recorded"
+    )
+    assert (found[0]["dry_run"], found[0]["target"]) == (True, "topic")
+    assert house.http.get("/api/v1/activity?act=pause").json()["items"] == []
+
+
+def test_a_source_says_what_may_be_done_with_it(house: Lake) -> None:
+    shown = {name: house.http.get(f"/api/v1/sources/{name}").json() for name in ("topic", "push")}
+    assert (shown["topic"]["resettable"], shown["topic"]["not_replayable"], shown["topic"]["replay"]) == (
+        True,
+        "",
+        None,
+    )
+    assert (shown["push"]["resettable"], bool(shown["push"]["not_replayable"])) == (False, True)
 
 
 REFUSED: list[Any] = [

@@ -10,6 +10,7 @@ import { NowScreen } from "./screens/now";
 import { RuleScreen } from "./screens/rule";
 import { RunScreen } from "./screens/run";
 import { RunsScreen } from "./screens/runs";
+import { SourceScreen } from "./screens/source";
 import { SourcesScreen } from "./screens/sources";
 import { SignIn } from "./screens/sign-in";
 import { WhatIfScreen } from "./screens/what-if";
@@ -54,6 +55,7 @@ function Screen() {
       <Route path={to("/runs")} component={RunsScreen} />
       <Route path={to("/rules")} component={RulesScreen} />
       <Route path={to("/events")} component={EventsScreen} />
+      <Route path={to("/sources/:source")} component={SourceScreen} />
       <Route path={to("/sources")} component={SourcesScreen} />
       <Route path={to("/what-if")} component={WhatIfScreen} />
       <Route path={to("/activity")} component={ActivityScreen} />
