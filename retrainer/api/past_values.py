@@ -47,16 +47,18 @@ def past_values(store: Store, rule: CompiledRule, key: str, at: float, run: str 
 
 def _of_series(store: Store, span: Span, gauge: CompiledThreshold) -> Node:
     limit = gauge.threshold
-    known = sorted(latest(store, span, gauge).items(), key=lambda one: one[0])
+    known, reached = latest(store, span, gauge)
     shown = []
-    for name, (at, value) in sorted(known, key=lambda one: _distance(one[1][1], high=limit.high))[:MOST_SERIES]:
+    for name, (at, value) in sorted(sorted(known.items()), key=lambda one: _distance(one[1][1], high=limit.high))[
+        :MOST_SERIES
+    ]:
         if value is None:
             shown.append(node(name or "no series", "no_data", f"at {moment(at)}"))
             continue
         measure = None if limit.alerts else Measure(value, limit.bound, _side(high=limit.high), clear=limit.clear)
         state = "crossed" if limit.crossed(value) else "clear" if limit.cleared(value) else ""
         shown.append(node(name or "no series", state, f"{value:g} at {moment(at)}", measure=measure))
-    detail = "" if known else f"no value is kept of the {LOOKED_BACK / 86400:.0f} days before"
+    detail = "" if known else f"no value from {moment(reached)} on"
     return node(gauge.name, "" if known else "not kept", detail, shown)
 
 

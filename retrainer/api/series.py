@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from retrainer.store.base import Store
     from retrainer.store.history import Piece
 
-MOST_PIECES = 12
-"""Pieces that one call reads for a trigger: 24,000 events of the ledger, or 6,000 results of a query."""
+MOST_PIECES = 5
+"""Pieces that one call reads for a trigger: 20,000 events of the ledger, or 2,500 results of a query."""
 MOST_SAMPLES = 20_000
 """Values that one call reads for a trigger."""
 MOST_LINES = 5
@@ -74,16 +74,21 @@ def points(line: Thinned) -> list[dict[str, Any]]:
     return [{"at": at, "value": value} for at, value in line.points()]
 
 
-def latest(store: Store, span: Span, gauge: CompiledThreshold) -> dict[str, tuple[float, float | None]]:
-    """Return the last value of each series, with its time; of a query, those of its last result."""
+def latest(store: Store, span: Span, gauge: CompiledThreshold) -> tuple[dict[str, tuple[float, float | None]], float]:
+    """Return the last value of each series, with its time; of a query, those of its last result.
+
+    And the time back to which they were searched.
+    """
     found: dict[str, tuple[float, float | None]] = {}
+    reached = span.since
     for piece in _pieces(store, span, gauge):
+        reached = max(piece.reached, span.since) if piece.following is not None else span.since
         for at, samples in _sampled(piece, span, gauge):
             for sample in samples:
                 found.setdefault(sample.series, (at, sample.value))
             if gauge.expr is not None or len(found) >= MOST_FOLLOWED:
-                return found
-    return found
+                return found, reached
+    return found, reached
 
 
 class _Lines:

@@ -37,14 +37,19 @@ def fired(house: House) -> dict[str, Any]:
 
 
 def a_day(house: House) -> float:
-    """Store a day of values, one of them far above the rest, and decisions beside them. Return the time of the peak."""
+    """Store a day of values, one of them far above the rest, and decisions beside them. Return the time of the peak.
+
+    Their numbers are negative: what arrives later begins at 1.
+    """
     store, now = house.app.engine.store, house.app.engine.clock.now()
     times = [now - DAY + 600 + place * 17 for place in range(SAMPLES)]
     rows, decisions = [], []
     for place, at in enumerate(times):
         value = 0.9 if place == PEAK else 0.1 + 0.05 * math.sin(place / 200)
         data = {"kind": "psi", "value": value, "metric": "psi", "labels": {"model": "churn"}}
-        rows.append(event_to_row(place + 1, at, Event("push", f"p{place}", "t", at, data), "matched", '[["churn",""]]'))
+        rows.append(
+            event_to_row(place - SAMPLES, at, Event("push", f"p{place}", "t", at, data), "matched", '[["churn",""]]')
+        )
     for number, (place, reason) in enumerate(
         [
             (0, "below_threshold"),
@@ -58,7 +63,7 @@ def a_day(house: House) -> float:
         kind = "fire" if reason == "threshold" else "hold"
         decisions.append(
             {
-                "id": number + 1,
+                "id": number - 9,
                 "rule": "churn",
                 "key": "",
                 "decision": kind,
@@ -69,7 +74,7 @@ def a_day(house: House) -> float:
                 "first_at": times[place],
                 "last_at": times[place],
                 "count": 1,
-                "seq": place,
+                "seq": place - SAMPLES,
             }
         )
     with store.write() as conn:
@@ -146,7 +151,7 @@ def test_a_pruned_past_is_called_not_kept(house: House, visit: Visit) -> None:
     def prune(conn: Any) -> None:
         conn.execute(delete(t.events).where(t.events.c.at <= peak))
         conn.execute(delete(t.decisions).where(t.decisions.c.first_at < peak))
-        retention_marks.note_pruned(conn, PEAK + 1, peak)
+        retention_marks.note_pruned(conn, PEAK - SAMPLES, peak)
 
     with house.app.engine.store.write() as conn:
         prune(conn)

@@ -48,7 +48,7 @@ export function MetricBand({ metric, place }: { metric: Metric; place: Place }) 
         <path key={line.series} class={`value v${index}`} d={lineOf(line.points, place.x, y)} />
       ))}
       {!metric.alerts && [high, low].map((value) => (
-        <text key={value} class="scale" x={place.right} y={y(value) + (value === high ? 10 : -3)} text-anchor="end">{number(value).slice(0, WIDEST)}</text>
+        <text key={value} class="scale" x={place.left + 4} y={y(value) + (value === high ? 10 : -3)}>{number(value).slice(0, WIDEST)}</text>
       ))}
     </g>
   );

@@ -5,7 +5,7 @@ import { useParameter } from "../state/address";
 import { absolute } from "../state/time";
 import { zone, zoneName } from "../state/zone";
 import { heldBy, HEIGHTS, HoldBand, MarkBand, MetricBand, PendingBand, RunBand, type Place } from "./bands";
-import type { Series } from "./merge";
+import { readSince, type Series } from "./merge";
 import { limitOf, readout } from "./readout";
 import type { Charted } from "./use-series";
 import { ZOOMS, zoomOf, type Window } from "./window";
@@ -161,14 +161,21 @@ function NotKept({ data, since, until, height, x }: Scaled & { data: Series }) {
 }
 
 /** The words of the shaded time; beside the chart, so that they wrap and are read. */
-export function KeptNote({ data, window }: { data: Series | undefined; window: Window }) {
+export function KeptNote({ charted: { data, window, reading } }: { charted: Charted }) {
   if (data === undefined) return null;
   const { decisions_since, events_since } = data.kept;
   const words: string[] = [];
   if (decisions_since === null) words.push("No decision of this rule is kept yet.");
   else if (Date.parse(decisions_since) > window.since) words.push(`No decision is kept from before ${absolute(decisions_since, zone.value)} ${zoneName(zone.value)}.`);
   if (events_since !== null && Date.parse(events_since) > window.since) words.push(`Values and data are not kept from before ${absolute(events_since, zone.value)} ${zoneName(zone.value)}: those events were pruned.`);
-  return words.length === 0 ? null : <p class="muted">Shaded: {words.join(" ")}</p>;
+  const read = readSince(data);
+  const left = !reading && read > data.since;
+  return (
+    <>
+      {words.length > 0 && <p class="muted">Shaded: {words.join(" ")}</p>}
+      {left && <p class="muted">Values from before {absolute(read, zone.value)} {zoneName(zone.value)} are not shown: there are too many events. Choose a shorter time.</p>}
+    </>
+  );
 }
 
 interface SliderProps {

@@ -12,7 +12,7 @@ export function readout(series: Series, at: string): string[] {
   for (const line of series.pending) {
     const value = valueAt(line.points, at)?.value;
     const limit = line.limit === null ? "" : ` of ${quantity(line.limit, line.unit)}`;
-    if (value !== null && value !== undefined) texts.push(`${line.trigger} ${quantity(value, line.unit)}${limit} ${line.unit} pending`);
+    if (value !== null && value !== undefined) texts.push(`${line.trigger} ${quantity(value, line.unit)}${limit}${line.unit === "bytes" ? "" : ` ${line.unit}`} pending`);
   }
   const decision = series.decisions.find((each) => each.first_at <= at);
   if (decision !== undefined) texts.push(`${decision.decision}: ${decision.reason.replaceAll("_", " ")}`);

@@ -7,6 +7,7 @@ const measure = (value: number, limit: number, rest: Partial<Measured> = {}): Me
 
 it.each([
   ["half a batch", measure(800, 1600, { unit: "rows" }), 0.5, "800 of 1,600 rows: 800 rows to go"],
+  ["the last of a batch", measure(2, 3, { unit: "events" }), 2 / 3, "2 of 3 events: 1 event to go"],
   ["a full batch", measure(1600, 1600, { unit: "rows" }), 1, "1,600 of 1,600 rows: reached"],
   ["a value at its threshold has not crossed it", measure(0.2, 0.2, { side: "above" }), 1, "0.2 > 0.2: 0 to go"],
   ["a value that crossed and clears lower", measure(0.31, 0.2, { side: "above", clear: 0.1 }), 1, "0.31 > 0.2: reached, clears at 0.1"],

@@ -65,7 +65,7 @@ export function distance(measure: Measured): string {
   const sign = side === "above" ? ">" : side === "below" ? "<" : "of";
   const left = Math.abs(limit - value);
   const named = unit === "" || unit === "bytes" || unit === "seconds" ? "" : ` ${unit}`;
-  const gap = reached(measure).done ? "reached" : `${quantity(left, unit)}${named} to go`;
+  const gap = reached(measure).done ? "reached" : `${quantity(left, unit)}${left === 1 ? named.replace(/s$/, "") : named} to go`;
   const clears = clear !== null && clear !== limit ? `, clears at ${quantity(clear, unit)}` : "";
   return `${quantity(value, unit)} ${sign} ${quantity(limit, unit)}${named}: ${gap}${clears}`;
 }

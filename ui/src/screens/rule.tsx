@@ -62,7 +62,7 @@ export function RuleScreen() {
         </Panel>
         <Panel title="When" extra={<><span class="muted">Click, or press <kbd>[</kbd> <kbd>]</kbd>, to move to a decision.</span><Zooms /></>}>
           <Chart charted={charted} at={charted.at} onAt={setAt} />
-          <KeptNote data={charted.data} window={charted.window} />
+          <KeptNote charted={charted} />
         </Panel>
       </div>
       <RuleTabs
