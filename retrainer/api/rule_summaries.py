@@ -62,11 +62,17 @@ class RuleLines:
         self.verdicts = Verdicts(store, clock, catalog)
         self.keys = KeyLines(store, clock, catalog)
 
-    def detail(self, name: str) -> dict[str, Any]:
-        """Return the line of a rule with its `configuration`. Raise LookupError if it does not exist."""
+    def detail(self, name: str, key: str = "") -> dict[str, Any]:
+        """Return the line of a rule with its `configuration`, and the explanation of a key by the current state.
+
+        Raise LookupError if it does not exist.
+        """
         rule = self._rule(name)
         configuration = rule.rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        return {**self._store.read(partial(self._line, rule=rule)), "configuration": configuration}
+        explanation = self.explain(name, key)
+        of_rule = explanation if not key else self._store.read(partial(self._explain, rule=rule, key=""))
+        line = self._store.read(partial(self._line, rule=rule, explanation=of_rule))
+        return {**line, "configuration": configuration, "explanation": explanation}
 
     def page(self, query: RuleQuery) -> Page:
         """Return the lines after the cursor by name; ``next`` is the name of the last rule that was checked."""
@@ -149,8 +155,8 @@ class RuleLines:
             if w is not None
         ]
 
-    def _line(self, conn: Connection, rule: CompiledRule) -> dict[str, Any]:
-        explanation = self._explain(conn, rule, "")
+    def _line(self, conn: Connection, rule: CompiledRule, explanation: dict[str, Any] | None = None) -> dict[str, Any]:
+        explanation = self._explain(conn, rule, "") if explanation is None else explanation
         last = run_statements.last_run(conn, rule.name)
         return {
             "name": rule.name,

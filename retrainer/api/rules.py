@@ -79,6 +79,8 @@ class RuleDetail(RuleLine):
     """The rule in force, as in its file; durations in seconds, sizes in bytes."""
     links: list[OutwardLink]
     """To other pages, by `links` of the settings."""
+    explanation: "Explanation"
+    """What `POST /rules/{rule}/explain` answers for this key now."""
 
 
 class Measured(View):
@@ -229,9 +231,9 @@ def list_rules(
 
 @router.get("/{rule}", response_model=RuleDetail, responses=problems(404))
 def show_rule(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
-    """One rule, and its configuration. `key`: for the links."""
+    """One rule, its configuration, and why it would fire or not. `key`: for the explanation and the links."""
     with refusals():
-        found = api.rules.detail(rule)
+        found = api.rules.detail(rule, key)
     namespace = found["configuration"].get("submit", {}).get("namespace") or api.namespace
     return {**found, "links": links_of_rule(api.settings.links, rule, key, namespace)}
 

@@ -27,8 +27,10 @@ def test_an_open_circuit_is_closed_where_it_is_seen(house: House, visit: Visit) 
     page.get_by_role("button", name="Resume …").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume the rule").click()
     visitor.shows("The rule is active again.")
-    page.get_by_role("dialog").get_by_role("button", name="Close").click()
-    visitor.shows("Nothing. All goes on by itself.")
+    acts = house.http.get("/api/v1/activity").json()["items"]
+    assert [(act["act"], act["by"], act["rule"]) for act in acts if act["act"] == "resume"] == [
+        ("resume", "ops", "fraud")
+    ]
 
 
 def test_who_only_reads_sees_what_is_needed_and_presses_nothing(house: House, visit: Visit) -> None:
@@ -99,3 +101,29 @@ def test_it_is_accessible_and_fits(house: House, visit: Visit, theme: str, width
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
     assert found["violations"] == []
+
+
+def test_the_next_hour_says_what_is_assumed(house: House, visit: Visit) -> None:
+    visitor = visit()
+    visitor.go("/")
+    visitor.shows("if no event, value or request arrives")
+
+
+def test_a_screen_asks_again_only_for_what_it_shows(house: House, visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/rules/churn")
+    visitor.shows("live")
+    visitor.shows("Why, now")
+    page.wait_for_load_state("networkidle")
+    other = visitor.context.new_page()
+    other.goto(f"{visitor.url}/ui/rules/fraud")
+    other.get_by_text("0 of 2 failures in a row").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    break_fraud(house)
+    other.get_by_text("2 of 2 failures in a row").first.wait_for()
+    # The chart asks a while after the first hint, which concerned everything.
+    assert [url for url in asked if "/api/" in url and "churn" in url and "/series" not in url] == []
+    house.push("f0", kind="file")
+    visitor.shows("1 of 3 events: 2 events to go")
+    assert [url for url in asked if "/rules/churn" in url] != []

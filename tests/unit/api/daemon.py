@@ -130,10 +130,10 @@ class Daemon:
         self.asked.append(("rules", query))
         return Page([self._line()])
 
-    def _rule(self, name: str) -> dict[str, Any]:
+    def _rule(self, name: str, key: str = "") -> dict[str, Any]:
         self._known(name)
-        rule = Rule.model_validate(RULE)
-        return {**self._line(), "configuration": rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+        configuration = Rule.model_validate(RULE).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {**self._line(), "configuration": configuration, "explanation": self._explain(name, key, None)}
 
     def _line(self) -> dict[str, Any]:
         line = {"name": "churn", "mode": "active", "paused": False, "keys": 2, "verdict": "churn is held: debounce"}

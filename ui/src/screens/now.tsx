@@ -13,6 +13,9 @@ type Overview = Schemas["OverviewView"];
 type Group = Schemas["NeedGroup"];
 type Need = Schemas["Need"];
 
+const HOUR = 3_600_000;
+/** Entries of the next hour that are shown. */
+const COMING = 8;
 /** Kinds that go on by themselves, or may. */
 const PATIENT = new Set(["late", "silent", "slow_run", "stopping_run", "waits"]);
 
@@ -36,10 +39,42 @@ export function NowScreen() {
           <Runs runs={runs.running} problem={undefined} ruleShown none="Nothing runs." />
         </Panel>
       </div>
+      {health.store === "" && <NextHour />}
       <Panel title="Last ended" extra={<><Counts of={runs.ended} none="none in the last day" more={runs.more} /> <a href={to("/runs")}>all</a></>}>
         <Runs runs={runs.last_ended} problem={undefined} ruleShown none="No run has ended yet." />
       </Panel>
     </>
+  );
+}
+
+/** What the schedules and the clock bring within an hour. It is computed for all rules, so hints do not ask for it. */
+function NextHour() {
+  const found = useQuery(
+    "next hour",
+    (signal) => get("/api/v1/upcoming", { query: { until: new Date(Date.now() + HOUR).toISOString(), limit: COMING }, signal }),
+    undefined,
+    {},
+  );
+  return (
+    <Panel title="The next hour">
+      {found.data === undefined ? (
+        <Missing problem={found.problem} what="the next hour" />
+      ) : found.data.items.length === 0 ? (
+        <p class="muted">Nothing is due{!found.data.complete && <> until <Moment at={found.data.until} /></>}, {visible(found.data.assumes)}.</p>
+      ) : (
+        <>
+          <ul class="coming">
+            {found.data.items.map((entry) => (
+              <li key={`${entry.at} ${entry.rule} ${entry.key} ${entry.kind} ${entry.trigger}`}>
+                <Moment at={entry.at} /> <a href={to(`/rules/${entry.rule}`, { key: entry.key })}>{entry.rule}</a> {entry.key !== "" && <span class="muted">{visible(entry.key)}</span>}{" "}
+                <State tone={entry.outcome === "fires" ? "good" : "wait"}>{entry.outcome.replaceAll("_", " ")}</State> <span class="muted">{visible(entry.detail)}</span>
+              </li>
+            ))}
+          </ul>
+          <p class="muted">{found.data.next !== null && "The first ones only. "}It is so {visible(found.data.assumes)}.</p>
+        </>
+      )}
+    </Panel>
   );
 }
 

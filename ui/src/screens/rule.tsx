@@ -28,17 +28,26 @@ export function RuleScreen() {
   const rule = params.rule ?? "";
   const [key, setKey] = useParameter("key");
   const [at, setAt] = useParameter("at");
-  const line = useQuery(`rule ${rule} ${key}`, (signal) =>
-    get("/api/v1/rules/{rule}", { path: { rule }, query: key === "" ? {} : { key }, signal }),
+  const of = { rules: [rule] };
+  const line = useQuery(
+    `rule ${rule} ${key}`,
+    (signal) => get("/api/v1/rules/{rule}", { path: { rule }, query: key === "" ? {} : { key }, signal }),
+    undefined,
+    of,
   );
-  const explanation = useQuery(`explain ${rule} ${key} ${at}`, (signal) =>
-    post("/api/v1/rules/{rule}/explain", { path: { rule }, body: { key, ...(at === "" ? {} : { at }) }, signal }),
+  // What is so now came with the rule: the service evaluates it once.
+  const then = useQuery(
+    `explain ${rule} ${key} ${at}`,
+    async (signal) => (at === "" ? undefined : post("/api/v1/rules/{rule}/explain", { path: { rule }, body: { key, at }, signal })),
+    undefined,
+    of,
   );
+  const explanation = at === "" ? { data: line.data?.explanation, problem: line.problem } : then;
   const decisions = useQuery(`decisions ${rule} ${key}`, (signal) =>
-    get("/api/v1/decisions", { query: { rule, limit: SHOWN, ...(key === "" ? {} : { key }) }, signal }),
+    get("/api/v1/decisions", { query: { rule, limit: SHOWN, ...(key === "" ? {} : { key }) }, signal }), undefined, of,
   );
   const runs = useQuery(`runs ${rule}`, (signal) =>
-    get("/api/v1/runs", { query: { rule, limit: SHOWN }, signal }),
+    get("/api/v1/runs", { query: { rule, limit: SHOWN }, signal }), undefined, of,
   );
   const past = useMemo(() => decisions.data?.items ?? [], [decisions.data]);
   const charted = usePast(rule, key, at);

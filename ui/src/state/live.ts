@@ -1,15 +1,17 @@
 import { signal } from "@preact/signals";
 
 import { root } from "../api/client";
+import { EVERYTHING, type Hint, Hints } from "./hints";
 
 /**
- * How the page learns of changes: `version` grows each time that what is shown should be asked for again.
+ * How the page learns of changes: `version` is the number of the last hint. Now and then everything is asked for.
  *
  * The service sends hints over one stream. HTTP/1.1 lets a browser open six connections to one service, so only one of
  * its tabs holds the stream, by a lock, and passes the hints on. Without locks, which browsers have on secure origins
  * only, or without a stream, each tab asks at intervals.
  */
 const version = signal(0);
+const hints = new Hints();
 const streaming = signal(false);
 const POLL_SECONDS = 5;
 const SLOW_POLL_SECONDS = 30;
@@ -20,15 +22,15 @@ let holdsStream = false;
 let signedIn = false;
 let asked = Date.now();
 
-function ask(): void {
+function ask(hint: Hint = EVERYTHING): void {
   if (!signedIn) return;
   if (document.visibilityState !== "visible") {
     missed = true;
     return;
   }
   missed = false;
-  asked = Date.now();
-  version.value += 1;
+  if (hint.everything) asked = Date.now();
+  version.value = hints.add(hint);
 }
 
 /** Hold the stream until the tab closes. */
@@ -53,9 +55,10 @@ function open(): void {
   source.addEventListener("error", () => {
     tell(false);
   });
-  source.addEventListener("change", () => {
-    ask();
-    channel.postMessage({ open: true, change: true });
+  source.addEventListener("change", ({ data }: MessageEvent<string>) => {
+    const change = JSON.parse(data) as Hint;
+    ask(change);
+    channel.postMessage({ open: true, change });
   });
 }
 
@@ -68,10 +71,11 @@ function listen(): void {
 }
 
 function start(): void {
-  channel.addEventListener("message", ({ data }: MessageEvent<{ open?: boolean; change?: boolean; signedIn?: boolean }>) => {
+  channel.addEventListener("message", ({ data }: MessageEvent<{ open?: boolean; change?: Hint; signedIn?: boolean }>) => {
     if (data.open !== undefined) streaming.value = data.open;
     if (data.signedIn && holdsStream) open();
-    if (data.change || data.signedIn) ask();
+    if (data.change) ask(data.change);
+    if (data.signedIn) ask();
   });
   setInterval(() => {
     const seconds = streaming.value ? SLOW_POLL_SECONDS : POLL_SECONDS;
@@ -87,4 +91,4 @@ function start(): void {
   void locks?.request("retrainer.changes", hold);
 }
 
-export const live = { version, streaming, start, listen, seconds: POLL_SECONDS };
+export const live = { version, hints, streaming, start, listen, seconds: POLL_SECONDS };

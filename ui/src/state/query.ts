@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { Problem } from "../api/client";
+import type { Depends } from "./hints";
 import { live } from "./live";
 
 export interface Query<T> {
@@ -9,12 +10,22 @@ export interface Query<T> {
   problem: Problem | undefined;
 }
 
+/** A number that grows with each hint that concerns what depends on `of`; undefined: on everything. */
+export function useVersion(of: Depends | undefined): number {
+  const last = live.version.value;
+  const seen = useRef(last);
+  const version = useRef(0);
+  if (live.hints.concern(seen.current, of)) version.current += 1;
+  seen.current = last;
+  return version.current;
+}
+
 /**
  * Ask for what a screen shows: at first, when `key` changes, and when the service hints that it changed.
  * Answers of an earlier key are dropped. `every` so many seconds it is asked again while the page is visible, for what
- * changes without a hint.
+ * changes without a hint. `of`: what the answer depends on, so that other hints are passed over.
  */
-export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, every?: number): Query<T> {
+export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, every?: number, of?: Depends): Query<T> {
   const [answer, setAnswer] = useState<{ key?: string; data?: T; problem?: Problem }>({});
   const latest = useRef(ask);
   latest.current = ask;
@@ -44,7 +55,7 @@ export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T
     const timer = setInterval(() => { if (!document.hidden) again(); }, every * 1000);
     return () => { clearInterval(timer); };
   }, [again, every]);
-  const version = live.version.value;
+  const version = useVersion(of);
   const seen = useRef(version);
   useEffect(() => {
     if (seen.current === version) return;
