@@ -31,7 +31,7 @@ rules:
     submit: {workflow_template: wide, parameters: {note: EVIL}}
   - name: report
     triggers: {done: {after: {rule: wide, outcome: completed}}}
-    submit: {workflow_template: train}
+    submit: {workflow_template: report, outputs: {said: {parameter: said, type: string}}}
   - name: slow
     triggers: {each: {data: {source: push, match: {kind: slow}}}}
     submit: {workflow_template: slow}
@@ -52,12 +52,16 @@ spec:
         tasks:
           - {{name: prepare, template: say, arguments: {{parameters: [{{name: word, value: ready}}]}}}}
           - {{name: train, template: fail, depends: prepare}}
+          - name: odd
+            template: say
+            withItems: [{json.dumps(EVIL)}]
+            arguments: {{parameters: [{{name: word, value: x}}]}}
           - {{name: publish, template: say, depends: train, arguments: {{parameters: [{{name: word, value: out}}]}}}}
     - name: say
       inputs: {{parameters: [{{name: word}}]}}
       container: {{image: x, command: [echo, "{{{{inputs.parameters.word}}}}"]}}
     - name: fail
-      container: {{image: x, command: [python3, -c, {json.dumps(EVIL)}]}}
+      container: {{image: x, command: [sh, -c, 'echo "$0"; exit 3', {json.dumps(EVIL)}]}}
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -67,6 +71,16 @@ spec:
   templates:
     - name: main
       container: {{image: x, command: [sh, -c, "while :; do echo tick $((i+=1)); sleep 0.2; done"]}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {{name: report}}
+spec:
+  entrypoint: main
+  templates:
+    - name: main
+      container: {{image: x, command: [sh, -c, 'mkdir -p /tmp/o; echo "$0" > /tmp/o/said', {json.dumps(EVIL)}]}}
+      outputs: {{parameters: [{{name: said, valueFrom: {{path: /tmp/o/said}}}}]}}
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -108,8 +122,20 @@ def test_the_node_that_failed_is_named_in_the_words_of_its_engine(house: House, 
     page = visitor.go(f"/runs/{run}")
     visitor.shows("train (Pod) is Failed:")
     nodes = page.get_by_role("region", name="Nodes").locator("tbody tr")
-    assert [row.split()[0] for row in nodes.all_inner_texts()] == ["main", "prepare", "train", "publish"]
-    assert "Omitted" in nodes.nth(3).inner_text()
+    rows = {row.split()[0]: row for row in nodes.all_inner_texts()}
+    assert rows.keys() == {"main", "prepare", "odd(0:<img", "train", "publish"}
+    assert "Omitted" in rows["publish"]
+    assert f"exit code 3: {EVIL}" in rows["train"]
+    assert page.title() == "retrainer"
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_what_a_workflow_leaves_is_text(house: House, visit: Visit) -> None:
+    failed(house)
+    house.ends("report", "SUCCEEDED", 1)
+    visitor = visit()
+    page = visitor.go(f"/runs/{house.runs('report', 'SUCCEEDED')[0]}?tab=outputs")
+    page.get_by_role("tabpanel").get_by_text(EVIL).wait_for()
     assert page.title() == "retrainer"
     assert page.locator("main img, main script").count() == 0
 
@@ -128,7 +154,7 @@ def test_a_run_is_retried_after_its_dry_run_and_its_chain_has_all(house: House, 
     page.get_by_text("What cannot be done, and why").click()
     visitor.shows("only a run that succeeded has made a model")
     page.get_by_role("button", name="Retry …").click()
-    visitor.shows("Attempt 2: admission, admitted next")
+    visitor.shows("Attempt 2: admitted next")
     assert len(house.runs("wide", "FAILED")) == 1
     page.get_by_role("dialog").get_by_role("button", name="Start another attempt").click()
     page.get_by_role("link", name="Show it").click()
@@ -251,6 +277,8 @@ def test_the_screens_of_runs_are_accessible_and_fit_a_phone(house: House, visit:
     run = failed(house)
     house.ends("report", "SUCCEEDED", 1)
     other = house.runs("report", "SUCCEEDED")[0]
+    house.http.post("/api/v1/rules/churn/trigger", json={}).raise_for_status()
+    house.ends("churn", "SUCCEEDED", 1)
     visitor = visit(width=320, theme=theme)
     for screen in (
         "/runs",
@@ -259,7 +287,7 @@ def test_the_screens_of_runs_are_accessible_and_fit_a_phone(house: House, visit:
         f"/runs/{run}?tab=logs",
         f"/runs/{run}?tab=chain",
         f"/runs/{run}?tab=parameters",
-        f"/runs/compare?run={run}&run={other}&all=1",
+        f"/runs/compare?run={run}&run={other}&run={house.runs('churn', 'SUCCEEDED')[0]}&all=1",
     ):
         page = visitor.go(screen)
         page.locator("main h1").first.wait_for()

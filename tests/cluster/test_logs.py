@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from retrainer.workflows.base import Later, NoOutput, OutputQuery, StepOutput
+from retrainer.workflows.outline import outline
 
 from .conftest import CLUSTER, an_engine, kubectl, until
 from .proxy import API_PORT, write_kubeconfig
@@ -46,6 +48,31 @@ def with_rights(namespace: str, folder: Path) -> ArgoEngine:
     return engine
 
 
+def compare_nodes(engine: ArgoEngine, namespace: str) -> None:
+    """Fail unless the nodes are those of the Workflow, each below the one that contains it."""
+    status = json.loads(kubectl("-n", namespace, "get", "workflow", "logs", "-o", "json"))["status"]
+    found = engine.nodes(namespace, "logs")
+    assert found is not None
+    assert {node.id: (node.kind, node.phase, node.template, node.message, node.exit_code) for node in found.nodes} == {
+        name: (
+            node["type"],
+            node["phase"],
+            node.get("templateName", ""),
+            node.get("message", ""),
+            node.get("outputs", {}).get("exitCode"),
+        )
+        for name, node in status["nodes"].items()
+    }
+    assert [(depth, node.name) for depth, node in outline(found.nodes, 100)] == [
+        (0, "logs"),
+        (1, "[0]"),
+        (2, "prepare"),
+        (1, "[1]"),
+        (2, "train"),
+        (3, "train(0)"),
+    ]
+
+
 def test_steps_are_read_while_their_pods_exist(namespace: str, tmp_path: Path) -> None:
     engine = with_rights(namespace, tmp_path)
     with pytest.raises(NoOutput, match="has no pods any more, or none yet"):
@@ -57,6 +84,7 @@ def test_steps_are_read_while_their_pods_exist(namespace: str, tmp_path: Path) -
         StepOutput("train(0)", b"loss 0.1"),
     ]
     assert [step.step for step in engine.outputs(namespace, "logs", OutputQuery(2, "train"))] == ["train(0)"]
+    compare_nodes(engine, namespace)
     with pytest.raises(NoOutput, match="has no step 'test'; it has prepare, train"):
         engine.outputs(namespace, "logs", OutputQuery(2, "test"))
     kubectl(

@@ -12,7 +12,7 @@ export function Chain({ run }: { run: string }) {
   if (found.data === undefined) return <Missing problem={found.problem} what="the chain" />;
   const { runs, note } = found.data;
   return (
-    <>
+    <div class="stack chain">
       <Table
         label="Runs of the chain"
         rows={runs}
@@ -28,6 +28,6 @@ export function Chain({ run }: { run: string }) {
         ]}
       />
       {note !== "" && <p class="muted">{note}</p>}
-    </>
+    </div>
   );
 }

@@ -25,13 +25,13 @@ export function Logs({ run, runs, submitted }: { run: string; runs: boolean; sub
   }, [found.data, follows]);
   if (!submitted) return <p class="muted">There is no log: the run has no Workflow yet.</p>;
   return (
-    <>
+    <div class="stack">
       <div class="acts">
         <label>Last lines of each step <select value={tail} onChange={(event) => { setTail(event.currentTarget.value); }}>{TAILS.map((each) => <option key={each} value={each}>{each}</option>)}</select></label>
         {runs && <label class="check"><input type="checkbox" checked={follow} onChange={(event) => { setFollow(event.currentTarget.checked); }} /> Follow</label>}
       </div>
       <Stale problem={found.data === undefined ? undefined : found.problem} />
       {found.data === undefined ? <Missing problem={found.problem} what="the logs" /> : <pre class="text" ref={text} tabIndex={0} aria-label="What the steps wrote">{visible(found.data)}</pre>}
-    </>
+    </div>
   );
 }

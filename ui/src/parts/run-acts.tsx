@@ -57,7 +57,7 @@ function Retry({ run }: { run: RunDetail }) {
         const dry = await post("/api/v1/runs/{run}/retry", { path, body: { dry_run: true } });
         return (
           <>
-            <p>Attempt {dry.attempt}{dry.waits && <>: {visible(`${dry.waits.reason}, ${dry.waits.detail}`)}</>}</p>
+            <p>Attempt {dry.attempt}{dry.waits && <>: {visible(dry.waits.detail)}</>}</p>
             {lasted !== "" && <p class="muted">Attempt {run.attempt} took {lasted}{run.gpu_hours === null ? "" : ` and ${number(run.gpu_hours)} GPU hours`}.</p>}
           </>
         );

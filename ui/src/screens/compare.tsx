@@ -36,7 +36,7 @@ function Compared({ runs, all, setAll }: { runs: readonly RunDetail[]; all: bool
   const differences = shown.flatMap(([, rows]) => rows).filter((row) => row.differs).length;
   return (
     <>
-      <div class="acts">
+      <div class="acts compare-bar">
         <span role="status">{differences === 0 ? "They do not differ." : many(differences, "difference")}</span>
         <label class="check"><input type="checkbox" checked={all} onChange={(event) => { setAll(event.currentTarget.checked); }} /> Show what is the same, too</label>
       </div>
