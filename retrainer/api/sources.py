@@ -156,10 +156,13 @@ def list_sources(api: Context, sees: Sees, period: Period, cursor: Cursor = None
 
 
 @router.get("/{source}", response_model=SourceDetail, responses=problems(404))
-def show_source(api: Context, source: Name) -> Any:
-    """One source, the position of each partition, and its configuration."""
+def show_source(api: Context, sees: Sees, source: Name) -> Any:
+    """One source, the position of each partition, its last replay, and its configuration."""
     with refusals():
-        return api.sources.detail(source)
+        found = api.sources.detail(source)
+    if found["replay"] is not None:
+        found["replay"] = {**found["replay"], "rules": sees.rules_of(found["replay"]["rules"])}
+    return found
 
 
 @router.post("/{source}/reset", response_model=Reset, responses=problems(404, 409))

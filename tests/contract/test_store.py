@@ -17,10 +17,11 @@ from ulid import ULID
 from retrainer.engine.commands import requests
 from retrainer.engine.commands.activity import row_of
 from retrainer.engine.core.notifications import ActRecorded
-from retrainer.store import event_statements, queries, statements
+from retrainer.store import density, event_statements, queries, statements
 from retrainer.store import tables as t
 from retrainer.store.activity import ActivityQuery, activity
 from retrainer.store.base import StoreBusyError, StoreError
+from retrainer.store.density import CELL
 from retrainer.store.pages import FIRST_PAGE, Page, PageRequest
 from retrainer.store.scope import Scope
 from retrainer.store.sqlite import SqliteStore
@@ -166,6 +167,46 @@ def test_activity_is_listed_by_rule_caller_time_and_namespace(reopen: Callable[[
     assert found(scope=fraud, reader="fraud") == [3, 0]
     assert found(scope=fraud, reader="by-0") == [3, 2, 0], "also what the reader did"
     assert store.read(lambda conn: conn.execute(select(t.activity.c.count)).scalars().all()).count(7) == 1
+
+
+def test_events_are_counted_by_time_source_and_outcome(reopen: Callable[[], Store]) -> None:
+    """A cell begins at a multiple of its length: the last moment before it belongs to the cell before."""
+    store = reopen()
+    at = [0.0, CELL - 0.001, CELL, CELL * 1.5, CELL * 2 - 0.001, CELL * 7.5]
+    rows = [
+        {"seq": n, "at": moment, "source": f"s{n % 2}", "id": str(n), "type": "t", "time": 0.0, "subject": ""}
+        | {"data": "{}", "attributes": "{}", "outcome": "matched" if n < 5 else "ignored", "rules": "[]"}
+        for n, moment in enumerate(at, 1)
+    ]
+    assert store.read(density.ends) is None
+    with store.write() as conn:
+        statements.insert_all(conn, t.events, rows)
+    assert store.read(density.ends) == (1, 0.0, 6)
+    assert sorted(store.read(partial(density.cells, first=1, last=6))) == [
+        (0, "s0", "matched", 1),
+        (0, "s1", "matched", 1),
+        (1, "s0", "matched", 1),
+        (1, "s1", "ignored", 1),
+        (1, "s1", "matched", 1),
+        (7, "s0", "ignored", 1),
+    ]
+    assert store.read(partial(density.cells, first=2, last=2)) == [(0, "s0", "matched", 1)]
+
+
+def test_dead_letters_and_activity_have_filters(reopen: Callable[[], Store]) -> None:
+    store = reopen()
+    letter = {"at": 1.0, "source": "s", "event": "e", "reason": "raised", "error": "", "payload": b"", "size": 0}
+    acts = [ActRecorded("pause", "a"), ActRecorded("resume", "a"), ActRecorded("pause", "a", result="refused")]
+    with store.write() as conn:
+        statements.insert_all(conn, t.dead_letters, [{**letter, "rule": rule} for rule in ("a", "b", "", "a")])
+        statements.put_all(conn, t.activity, [row_of(act, 1000.0 + n) for n, act in enumerate(acts)])
+
+    def found(**filters: Any) -> list[float]:
+        return [row["at"] - 1000 for row in store.read(lambda c: activity(c, ActivityQuery(**filters))).items]
+
+    assert [row["rule"] for row in store.read(partial(queries.dead_letters, rule="a")).items] == ["a", "a"]
+    assert found(act="pause") == [2, 0]
+    assert found(act="pause", result="done") == [0]
 
 
 PERIODS: list[Any] = [
