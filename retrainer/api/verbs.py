@@ -20,6 +20,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/rules/{rule}/pending",
         "GET /api/v1/rules/{rule}/pending/events",
         "GET /api/v1/rules/{rule}/source",
+        "GET /api/v1/rules/{rule}/tests",
         "GET /api/v1/rules/{rule}/series",
         "GET /api/v1/rules/{rule}/backfills",
         "GET /api/v1/rules/{rule}/requests",

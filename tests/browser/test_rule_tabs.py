@@ -219,6 +219,18 @@ def test_what_comes_is_that_of_the_agenda(house: House, visit: Visit) -> None:
     visitor.shows("Nothing will happen by itself")
 
 
+def test_a_test_is_made_from_the_last_run(house: House, visit: Visit) -> None:
+    for number in range(3):
+        house.push(f"f{number}", kind="file", subject=EVIL)
+    house.ends("churn", "SUCCEEDED", 1)
+    visitor = visit()
+    page = visitor.go("/rules/churn?tab=tests")
+    visitor.shows("No test names this rule")
+    assert "churn fires as for run" in page.get_by_label("An example of a test").inner_text()
+    good(page)
+    picture(visitor, "tests")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_tabs_fit_a_phone_in_both_themes(house: House, visit: Visit, theme: str) -> None:
     edit(house, "version: 1\n", "version: 1\ndefaults: {labels: {team: ml}}\n")
@@ -229,6 +241,7 @@ def test_tabs_fit_a_phone_in_both_themes(house: House, visit: Visit, theme: str)
         "try-an-event": "the latest",
         "requests": "No request waits",
         "data": "No event is pending",
+        "tests": "No test names",
         "upcoming": "Nothing will happen",
     }
     for tab, text in tabs.items():

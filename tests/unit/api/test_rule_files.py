@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.config.load import load_files
+from retrainer.simulate.load_cases import load_cases
+from retrainer.simulate.story import play
 from retrainer.store import rule_texts
 from tests.houses.daemon_in_process import DaemonInProcess
 
@@ -46,6 +48,14 @@ apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
 metadata: {name: train}
 spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
+"""
+TESTS = """version: 1
+rules: [rules.yaml]
+tests:
+  - name: it waits
+    expect: [{at: 1h, rule: churn, runs: []}]
+  - name: another
+    expect: [{at: 1h, rule: night, runs: []}]
 """
 CHURN = """  # Who will leave?
   # Ask anna.
@@ -205,3 +215,20 @@ def test_a_long_text_and_an_unknown_rule_are_refused(house: DaemonInProcess) -> 
     assert "more than 100000 characters" in check(house, "#" * 100_001)["findings"][0]["message"]
     assert house.http.post("/api/v1/validate", json={"text": "", "rule": "nothing"}).status_code == 404
     assert house.http.get("/api/v1/rules/nothing/source").status_code == 404
+
+
+def test_tests_beside_the_rule_files_are_listed_and_an_example_passes(house: DaemonInProcess, tmp_path: Path) -> None:
+    assert house.http.get("/api/v1/rules/churn/tests").json() == {"tests": [], "example": ""}
+    file = house.folder / "rules/mine_test.yaml"
+    file.write_text(TESTS)
+    (house.folder / "rules/broken_test.yaml").write_text("a: [")
+    house.http.post("/hooks/push", json={"id": "1", "kind": "<b>'\"${x}: #"}).raise_for_status()
+    found = house.http.get("/api/v1/rules/churn/tests").json()
+    assert [(one["name"], one["line"]) for one in found["tests"]] == [("it waits", 4)]
+    example = tmp_path / "rules/churn_test.yaml"
+    example.write_text(found["example"])
+    (suite,) = load_cases([str(example)])
+    assert suite.problems == ()
+    assert suite.configuration is not None
+    assert play(suite.cases[0], suite.configuration).failures == ()
+    assert house.http.get("/api/v1/rules/fraud/tests").json()["tests"] == []

@@ -8,6 +8,7 @@ import { isPerKey } from "./configured";
 import { Data } from "./data";
 import { Keys } from "./keys";
 import { Requests } from "./requests";
+import { Tests } from "./tests";
 import { TryEvent } from "./try";
 import { UpcomingOfRule } from "./upcoming";
 
@@ -35,6 +36,7 @@ export function RuleTabs({ line, decisions, runs, at, onAt }: Props) {
         Upcoming: () => <UpcomingOfRule rule={line.name} />,
         Requests: () => <Requests line={line} ruleKey={ruleKey} />,
         Configuration: () => <Configuration line={line} />,
+        Tests: () => <Tests rule={line.name} />,
         "Try an event": () => <TryEvent line={line} />,
       }}
     />

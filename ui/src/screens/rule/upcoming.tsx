@@ -21,10 +21,10 @@ export function UpcomingOfRule({ rule }: { rule: string }) {
   );
   return (
     <div class="tab">
-      <label>
+      <div class="choices"><label>
         Within
         <select value={within} onChange={(event) => { set(event.currentTarget.value); }}>{Object.keys(PERIODS).map((each) => <option key={each}>{each}</option>)}</select>
-      </label>
+      </label></div>
       {found.data === undefined ? (
         <Missing problem={found.problem} what="what comes" />
       ) : (
@@ -39,7 +39,7 @@ export function UpcomingOfRule({ rule }: { rule: string }) {
               id={(each) => `${each.at} ${each.key} ${each.kind} ${each.trigger}`}
               columns={[
                 { title: "At", cell: ({ at }) => <Moment at={at} /> },
-                { title: "In its zone", cell: ({ local, zone }) => local && <>{local} <span class="muted">{zone}</span></> },
+                { title: "In its zone", cell: ({ local, zone }) => local && <>{local} <span class="muted">{local.endsWith(zone) ? "" : zone}</span></> },
                 { title: "What", kind: "wrap", cell: ({ kind, trigger, key }) => visible([kind, trigger, key].filter((part) => part !== "").join(" ")) },
                 { title: "Outcome", cell: ({ outcome }) => <State tone={TONES[outcome]}>{outcome.replaceAll("_", " ")}</State> },
                 { title: "Detail", kind: "wrap", cell: ({ detail, clock, held_by }) => visible([detail, clock, ...held_by.map((each) => each.detail)].filter((part) => part !== "").join("; ")) },
