@@ -7,15 +7,12 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from retrainer.api.context import ApiContext
-from retrainer.api.forward import USER
 from retrainer.api.guard import address_of
 from retrainer.api.recorder import Recorder
-from retrainer.api.sight import caller_of
+from retrainer.api.sight import caller_of, user_of
 from retrainer.api.tokens import Caller
 from retrainer.engine.core.notifications import ActRecorded
 from retrainer.telemetry.secrets import SECRETS
-
-LONGEST_NAME = 100
 
 
 class Acting:
@@ -39,8 +36,7 @@ class Acting:
 
 
 async def _acting(request: Request) -> Acting:
-    user = "".join(filter(str.isprintable, request.headers.get(USER, "")))[:LONGEST_NAME]
-    return Acting(request.app.state.context, caller_of(request), address_of(request), user)
+    return Acting(request.app.state.context, caller_of(request), address_of(request), user_of(request))
 
 
 Acts = Annotated[Acting, Depends(_acting)]

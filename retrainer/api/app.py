@@ -38,6 +38,7 @@ from retrainer.api import (
 )
 from retrainer.api.description import describe
 from retrainer.api.event_counts import EventCounts
+from retrainer.api.external import WithoutPrefix, prefix_of
 from retrainer.api.guard import Guard, check_bind
 from retrainer.api.overviews import Overviews
 from retrainer.api.representation import Compressed, Conditional
@@ -63,15 +64,17 @@ class _Application(FastAPI):
 def build(context: ApiContext) -> FastAPI:
     """Create the application of a daemon."""
     app = _application()
-    app.router.routes.extend(routes())
+    http = context.settings.http
+    app.router.routes.extend(routes(prefix_of(http)))
     app.state.context = context
     app.state.sights = Sights(context)
     app.state.overviews = Overviews(context)
     app.state.event_counts = EventCounts(context.engine.store, context.engine.clock.monotonic)
     app.add_middleware(Conditional)
-    app.state.tokens = Tokens(context.settings.http)
+    app.state.tokens = Tokens(http)
     app.add_middleware(Guard, context=context, tokens=app.state.tokens)
     app.add_middleware(Compressed)
+    app.add_middleware(WithoutPrefix, prefix=prefix_of(http))
     problems.install(app)
     return app
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
-from retrainer.api.forward import PASSED_ON, pass_on
+from retrainer.api.forward import PASSED_ON, USER, pass_on
 from retrainer.api.session import claimed
 from retrainer.api.tokens import KnownSession, RefusedToken, Tokens
 from retrainer.api.verbs import route_of
@@ -103,7 +103,8 @@ class Guard:
         request = Request(scope, receive)
         try:
             given = request.headers.get("authorization", "")
-            caller = self._tokens.admit(request.method, scope["path"], given, self._session(request))
+            user = request.headers.get(USER, "")
+            caller = self._tokens.admit(request.method, scope["path"], given, self._session(request), user)
             scope[CALLER] = caller
             if not caller.proven:
                 self._doors.check_host(request.headers)

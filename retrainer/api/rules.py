@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from retrainer.api.acting import Acts
 from retrainer.api.backfills import Withdrawn
 from retrainer.api.description import problems
+from retrainer.api.external import page_of
 from retrainer.api.links import OutwardLink, links_of_rule
 from retrainer.api.parameters import (
     Context,
@@ -42,6 +43,7 @@ from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.rules.outcome import Kind
 from retrainer.store.pages import PageRequest
 from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.timefmt import rfc3339
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -150,6 +152,8 @@ class Explanation(View):
     earliest: Moment | None = None
     """When it could fire without another input, if known."""
     tree: list[Node] = []
+    page: str
+    """Address of the rule's page at that time. It begins with `http.external_url`; without it, with `/ui/`."""
     event: list[TriggerAnswer] | None = None
     """What each data trigger does with the given event, condition by condition."""
 
@@ -172,6 +176,8 @@ class Triggered(View):
     """Id of the request; null with `dry_run`."""
     manifest: Json | None = None
     """With `dry_run`: the Workflow that would be created."""
+    page: str
+    """Address of the run's page, or of the rule's if there is no run yet. See `Explanation.page`."""
 
 
 class Paused(View):
@@ -245,7 +251,9 @@ def explain_rule(
     """Why the rule would fire or not, as a line and as a tree of current values."""
     at = question.at.timestamp() if question.at is not None else None
     with refusals():
-        return api.rules.explain(rule, question.key, question.event, at)
+        found = api.rules.explain(rule, question.key, question.event, at)
+    moment = rfc3339(at) if at is not None else ""
+    return {**found, "page": page_of(api.settings.http, "rules", rule, key=question.key, at=moment)}
 
 
 @router.post("/{rule}/trigger", response_model=Triggered, responses=problems(404, 409))
@@ -261,9 +269,17 @@ def trigger_rule(
     with refusals():
         if order.dry_run:
             run = act(operator_commands.preview, rule, order.key, order.parameters)
-            return {"decision": "fire", "reason": "manual", "run": None, "manifest": api.workflow_of(run)}
-        by = acts.named(order.by)
-        return act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, by)
+            made: dict[str, Any] = {
+                "decision": "fire",
+                "reason": "manual",
+                "run": None,
+                "manifest": api.workflow_of(run),
+            }
+        else:
+            by = acts.named(order.by)
+            made = act(operator_commands.trigger, rule, order.key, order.parameters, idempotency_key, by)
+    place = ("runs", made["run"]["id"]) if made["run"] else ("rules", rule)
+    return {**made, "page": page_of(api.settings.http, *place)}
 
 
 @router.delete("/{rule}/trigger", response_model=Withdrawn, responses=problems(404, 409))

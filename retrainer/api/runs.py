@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
+from retrainer.api.external import page_of
 from retrainer.api.ledger import Event
 from retrainer.api.links import OutwardLink, links_of_run
 from retrainer.api.parameters import Context, Cursor, Limit, Number, Period, RunId, Text, page, refusals
@@ -192,6 +193,8 @@ class PossibleActs(View):
 class RunDetail(Run):
     waits: Waits | None = None
     """What an unstarted run waits for."""
+    page: str
+    """Address of its page. It begins with `http.external_url`; without it, with `/ui/`."""
     acts: PossibleActs
     links: list[OutwardLink]
     """To other pages, by `links` of the settings."""
@@ -280,7 +283,8 @@ def run_detail(api: ApiContext, run_id: str) -> dict[str, Any]:
     found, run = api.read(queries.run, run_id), api.read(run_statements.run, run_id)
     if found is None or run is None:
         raise Refusal(404, f"there is no run {run_id}")
-    return {**found, **possible_acts(api, run)}
+    page = page_of(api.settings.http, "runs", run_id)
+    return {**found, **possible_acts(api, run), "page": page}
 
 
 def possible_acts(api: ApiContext, run: StoredRun) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from retrainer.api import session
 from retrainer.api.parameters import Context
-from retrainer.api.sight import caller_of
+from retrainer.api.sight import caller_of, user_of
 from retrainer.api.views import View
 from retrainer.config.settings import Verb
 
@@ -21,6 +21,8 @@ router = APIRouter(prefix="/-/session", tags=["daemon"])
 class SessionView(View):
     name: str
     """Name of the token; empty if none was sent, `anonymous` if the daemon needs none."""
+    user: str = ""
+    """Whom the request names, such as a proxy that has signed them in."""
     verbs: list[Verb]
     namespaces: list[str] | None
     """Namespaces that it may see and act on; null for all."""
@@ -35,6 +37,7 @@ async def show_session(api: Context, request: Request) -> Any:
     namespaces = None if caller.namespaces is None else sorted(caller.namespaces)
     return {
         "name": caller.name,
+        "user": user_of(request),
         "verbs": sorted(caller.verbs),
         "namespaces": namespaces,
         "instance": api.settings.name,

@@ -6,6 +6,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from retrainer.api.context import ApiContext
+from retrainer.api.forward import USER
 from retrainer.api.guard import CALLER
 from retrainer.api.rule_summaries import sources_of
 from retrainer.api.tokens import Caller
@@ -13,6 +14,8 @@ from retrainer.api.verbs import route_of
 from retrainer.engine.core.catalog import Catalog
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store.scope import ALL, Scope
+
+LONGEST_NAME = 100
 
 
 class Sights:
@@ -45,6 +48,11 @@ def caller_of(request: Request) -> Caller:
     """Return the caller that the guard has checked."""
     caller: Caller = request.scope[CALLER]
     return caller
+
+
+def user_of(request: Request) -> str:
+    """Return whom a request names; nobody has checked that, unless its sender is a proxy which has."""
+    return "".join(filter(str.isprintable, request.headers.get(USER, "")))[:LONGEST_NAME]
 
 
 async def _sees(request: Request) -> Scope:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -16,7 +16,7 @@ from retrainer.sources.http.refusal import Refusal, not_now
 from retrainer.telemetry.secrets import reveal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from retrainer.api.session import Session
     from retrainer.config.models import Secret
@@ -34,6 +34,8 @@ class Caller:
     name: str = ANONYMOUS
     verbs: frozenset[Verb] = EVERYTHING
     namespaces: frozenset[str] | None = None
+    users: Mapping[str, frozenset[Verb]] = field(default_factory=dict)
+    """Further verbs of the users that a proxy with this token names."""
 
     @property
     def proven(self) -> bool:
@@ -124,10 +126,13 @@ class Tokens:
         token = next((token for token in self._tokens if token.caller.name == name), None)
         return None if token is None else session.begin(name, token.digest(), now)
 
-    def admit(self, method: str, path: str, authorization: str, known: KnownSession | None = None) -> Caller:
+    def admit(
+        self, method: str, path: str, authorization: str, known: KnownSession | None = None, user: str = ""
+    ) -> Caller:
         """Return the sender of a request. Raise RefusedToken 401 or 403, or Refusal 503 if a token cannot be read.
 
-        A session counts if there is no Authorization.
+        A session counts if there is no Authorization. ``user`` is whom the request names: one of the token's `users`
+        has further verbs. The holder of the token, a proxy, has signed them in.
         """
         if not self._tokens:
             return Caller()
@@ -142,6 +147,8 @@ class Tokens:
             return NOBODY
         if caller is None:
             raise _unknown(bearer, ended=in_use is not None)
+        if in_use is None and user in caller.users:
+            caller = replace(caller, verbs=caller.verbs | caller.users[user])
         route = route_of(method, path)
         if route is not None and route[1] not in caller.verbs:
             permitted = ", ".join(verb for verb in get_args(Verb) if verb in caller.verbs)
@@ -185,5 +192,6 @@ def _tokens(http: Http) -> Iterator[_Token]:
         yield _Token("http.read_token", http.read_token, Caller("http.read_token", frozenset(("read",))))
     for token in http.tokens:
         namespaces = None if token.namespaces == "all" else frozenset(token.namespaces)
-        caller = Caller(token.name, frozenset(token.verbs), namespaces)
+        users = {user: frozenset(verbs) for user, verbs in token.users.items()}
+        caller = Caller(token.name, frozenset(token.verbs), namespaces, users)
         yield _Token(f"http.tokens.{token.name}", token.token, caller)

@@ -131,7 +131,14 @@ class ApiClient:
     def _ask(self, method: str, path: tuple[str, ...], **request: Any) -> Any:
         with self._answers():
             response = self._http.request(method, _address(path), **request)
-        return self._read(response)
+        return self._with_page(self._read(response))
+
+    def _with_page(self, answer: Any) -> Any:
+        """Return an answer with the full address of its page: without `http.external_url` it has only a path."""
+        page = answer.get("page") if isinstance(answer, dict) else None
+        if isinstance(page, str) and page.startswith("/"):
+            return {**answer, "page": f"{self._http.base_url}".rstrip("/") + page}
+        return answer
 
     @contextmanager
     def _answers(self) -> Iterator[None]:

@@ -92,7 +92,7 @@ def _event(file: BinaryIO | None) -> dict[str, Any] | None:
 def _explained(console: Console, answer: dict[str, Any]) -> None:
     console.print(Text(show.clean(answer["verdict"]), style="bold"))
     until, earliest = show.at(answer["until"]), show.at(answer["earliest"])
-    show.facts(console, {"reason": answer["reason"], "until": until, "earliest": earliest})
+    show.facts(console, {"reason": answer["reason"], "until": until, "earliest": earliest, "page": answer["page"]})
     for node in answer["tree"]:
         console.print(_tree(node))
     for judged in answer.get("event") or ():
@@ -173,7 +173,7 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
     run, detail = answer["run"], f": {answer['detail']}" if answer["detail"] else ""
     if run is not None:
         parameters = {f"  {name}": value for name, value in run.get("parameters", {}).items()}
-        show.facts(console, {"run": run["id"], "workflow": run["workflow"], **parameters})
+        show.facts(console, {"run": run["id"], "workflow": run["workflow"], "page": answer["page"], **parameters})
     else:
         waits = "; the request waits, --cancel withdraws it" if answer["decision"] == "hold" else ""
         console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}{waits}")))

@@ -159,6 +159,7 @@ def _print_run(console: Console, run: dict[str, Any]) -> None:
             "waits for": _waits(run["waits"]),
             "why": f"{run['trigger']}: {run['reason']}",
             "workflow": f"{run['namespace']}/{run['workflow']}",
+            "page": run["page"],
             "uid": run["uid"],
             "attempt": f"{run['attempt']} of chain {run['chain']}" if run["attempt"] > 1 else "",
             "stop": run["stop_requested"],

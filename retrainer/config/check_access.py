@@ -66,6 +66,13 @@ def _check_token(i: int, token: ApiToken, known: list[str] | None) -> Iterator[V
                 f"`{namespace}` is not among the engine's namespaces, so no rule runs there",
                 did_you_mean(namespace, known) or "add it to `engine.namespaces`",
             )
+    for user, verbs in token.users.items():
+        if "administer" in verbs:
+            yield Violation(
+                ("http", "tokens", i, "users", user, verbs.index("administer")),
+                "`administer` concerns the rules of all namespaces",
+                "remove it, or write `namespaces: all` for the token",
+            )
     if "administer" in token.verbs:
         other = "remove it" if len(token.verbs) > 1 else "write `read` or `act` in place of it"
         yield Violation(

@@ -110,6 +110,9 @@ class ApiToken(Model):
     """`read`: lists, details, explanations, logs. `act`: trigger, backfill, pause, resume, cancel, retry, feedback.
     `administer`: what concerns all teams (reload, dead letters, sources, state import, backup, log level), so
     `namespaces` must be `all`. None includes another."""
+    users: dict[Annotated[str, Field(min_length=1, max_length=100)], list[Verb]] = Field(default={}, max_length=1000)
+    """Further verbs of single users, if a proxy that signs users in holds the token and names each of them in the
+    header `Retrainer-User`."""
 
 
 class Http(Model):
@@ -136,6 +139,10 @@ class Http(Model):
     name, if none is given."""
     allowed_origins: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s?#@]+$")]] = Field(default=[])
     """Origins of web pages (`https://console.example.org`) that may send requests. All others are refused."""
+    external_url: Annotated[str, Field(pattern=r"^https?://[^\s?#@/]+(/[^\s?#@]*)?$")] | None = None
+    """Address at which browsers reach the daemon, such as `https://ml.example.org/retrainer`, if a proxy is in front of
+    it. Links to the page begin with it. Its host and origin are allowed. A proxy may remove its path from requests, or
+    leave it there."""
 
 
 class Log(Model):

@@ -7,7 +7,8 @@ keep it for ever; they request the document each time.
 from __future__ import annotations
 
 import mimetypes
-from functools import lru_cache
+from functools import lru_cache, partial
+from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -27,23 +28,24 @@ _POLICY = (
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-def routes() -> list[Route]:
-    """Return what serves the page."""
+def routes(prefix: str = "") -> list[Route]:
+    """Return what serves the page. ``prefix`` is the path of the daemon for browsers, without a slash at its end."""
     return [
-        Route("/ui", _to_page),
+        Route("/ui", partial(_to_page, prefix)),
         Route("/ui/assets/{name}", _asset),
         Route("/ui/icon.svg", _icon),
-        Route("/ui/{path:path}", _document),
+        Route("/ui/{path:path}", partial(_document, prefix)),
     ]
 
 
-async def _to_page(_: Request) -> Response:
-    return RedirectResponse("/ui/")
+async def _to_page(prefix: str, _: Request) -> Response:
+    return RedirectResponse(f"{prefix}/ui/")
 
 
-async def _document(_: Request) -> Response:
+async def _document(prefix: str, _: Request) -> Response:
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
-    return Response(_read("index.html"), media_type="text/html; charset=utf-8", headers=headers)
+    document = _read("index.html").replace(b'<base href="/ui/"', f'<base href="{escape(prefix)}/ui/"'.encode(), 1)
+    return Response(document, media_type="text/html; charset=utf-8", headers=headers)
 
 
 async def _icon(_: Request) -> Response:

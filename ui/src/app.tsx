@@ -18,6 +18,7 @@ import { to } from "./state/address";
 import { onKeys } from "./state/keys";
 import { live } from "./state/live";
 import { session, signOut } from "./state/session";
+import { visible } from "./state/text";
 import { theme, themes } from "./state/theme";
 import { zone } from "./state/zone";
 
@@ -89,9 +90,9 @@ function Bar() {
       <div class="tools">
         {session.value && session.value.name !== "anonymous" && (
           <span>
-            {session.value.name}
+            {session.value.user === "" ? session.value.name : visible(session.value.user)}
             {!session.value.verbs.includes("act") && <span class="muted"> reads only</span>}{" "}
-            <button class="plain" onClick={() => void signOut()}>Sign out</button>
+            {session.value.user === "" && <button class="plain" onClick={() => void signOut()}>Sign out</button>}
           </span>
         )}
         <span class="muted" role="status">{live.streaming.value ? "live" : `asks every ${live.seconds} s`}</span>

@@ -37,10 +37,15 @@ class Doors:
     @classmethod
     def of(cls, http: Http) -> Doors:
         """A daemon on loopback accepts loopback names only, unless the settings name others."""
-        hosts = frozenset(name.lower().rstrip(".") for name in http.allowed_hosts)
-        origins = frozenset(origin.lower() for origin in http.allowed_origins)
+        hosts = {name.lower().rstrip(".") for name in http.allowed_hosts}
+        origins = {origin.lower() for origin in http.allowed_origins}
         beyond = not is_loopback(http.host)
-        return cls(not hosts and beyond, hosts, origins, beyond, http.max_wrong_tokens)
+        any_host = not hosts and beyond
+        if http.external_url is not None:
+            outside = urlsplit(http.external_url.lower())
+            hosts.add(outside.hostname or "")
+            origins.add(f"{outside.scheme}://{outside.netloc}")
+        return cls(any_host, frozenset(hosts), frozenset(origins), beyond, http.max_wrong_tokens)
 
     def check_host(self, headers: Mapping[str, str]) -> None:
         """Raise Refusal 421 for a name that a page may have rebound to our address."""

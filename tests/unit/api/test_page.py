@@ -162,6 +162,7 @@ def test_a_token_is_sent_once_and_a_cookie_stands_for_it(guarded: DaemonInProces
         "name": "ops",
         "verbs": ["act", "administer", "read"],
         "namespaces": None,
+        "user": "",
         "instance": "retrainer",
     }
     cookie = answer.headers["set-cookie"]

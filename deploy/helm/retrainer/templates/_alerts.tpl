@@ -3,6 +3,7 @@
 {{- $values := .Values.prometheusRule }}
 {{- $tunings := $values.alerts | default dict }}
 {{- $pages := trimSuffix "/" $values.runbooks }}
+{{- $outside := include "retrainer.externalUrl" . }}
 {{- $file := .Files.Get "monitoring/alerts.yaml" | fromYaml }}
 {{- $names := list }}{{ $groups := list }}
 {{- range $group := $file.groups }}
@@ -13,6 +14,7 @@
 {{- if $rule.alert }}
 {{- $names = append $names $rule.alert }}
 {{- $tuning = get $tunings $rule.alert | default dict }}
+{{- $_ := set $rule.annotations "page" (printf "%s%s" $outside $rule.annotations.page) }}
 {{- with $pages }}{{ $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" . $rule.alert) }}{{ end }}
 {{- include "retrainer.tune" (list $rule $tuning ($values.alertLabels | default dict)) }}
 {{- end }}

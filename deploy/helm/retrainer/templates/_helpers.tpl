@@ -296,12 +296,19 @@ resources:
 {{- end }}
 {{- end }}
 
+{{- /* The address of the daemon for browsers, without a slash at its end; empty if `settings` has none. */}}
+{{- define "retrainer.externalUrl" -}}
+{{- dig "http" "external_url" "" (.Values.settings | default dict) | trimSuffix "/" }}
+{{- end }}
+
 {{- /* `http.tokens` of the settings, as JSON. */}}
 {{- define "retrainer.apiTokens" -}}
 {{- $tokens := list }}
 {{- range $name, $token := .Values.apiTokens }}
 {{- if $token }}
-{{- $tokens = append $tokens (dict "name" $name "token" (dict "from_file" (printf "/secrets/tokens/%s" $name)) "namespaces" $token.namespaces "verbs" ($token.verbs | default (list "read"))) }}
+{{- $entry := dict "name" $name "token" (dict "from_file" (printf "/secrets/tokens/%s" $name)) "namespaces" $token.namespaces "verbs" ($token.verbs | default (list "read")) }}
+{{- with $token.users }}{{ $_ := set $entry "users" . }}{{ end }}
+{{- $tokens = append $tokens $entry }}
 {{- end }}
 {{- end }}
 {{- $tokens | toJson }}
