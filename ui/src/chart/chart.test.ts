@@ -57,8 +57,8 @@ describe("answers", () => {
 describe("paths", () => {
   const x = (time: string) => Number(time.slice(14, 16));
   const y = (value: number) => 10 - value;
-  it("break where there is no value, and draw a lone value as a dot", () => {
-    expect(lineOf([point(1, 1), point(2, 2), point(3, null), point(4, 4)], x, y)).toBe("M1 9L2 8M4 6h0.01");
+  it("break where there is no value, and draw a lone value as a short dash", () => {
+    expect(lineOf([point(1, 1), point(2, 2), point(3, null), point(4, 4)], x, y)).toBe("M1 9L2 8M4 6m-2 0h4");
   });
   it("are steps down to the ground for amounts", () => {
     expect(areaOf([point(1, 1), point(2, 3), point(2, 0), point(4, 0)], x, y, 10)).toBe("M1 10V9H2V7H2V10H4V10Z");

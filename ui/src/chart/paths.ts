@@ -6,20 +6,23 @@ type Y = (value: number) => number;
 
 const round = (value: number): number => Math.round(value * 10) / 10;
 
-/** A line through the points. It breaks where there is no value; a value alone is a dot. */
+/** A dash of four pixels, from the middle. */
+const DOT = "m-2 0h4";
+
+/** A line through the points. It breaks where there is no value; a value alone is a short dash. */
 export function lineOf(points: readonly Point[], x: X, y: Y): string {
   let path = "";
   let run = 0;
   for (const point of points) {
     if (point.value === null) {
-      path += run === 1 ? "h0.01" : "";
+      path += run === 1 ? DOT : "";
       run = 0;
       continue;
     }
     path += `${run === 0 ? "M" : "L"}${round(x(point.at))} ${round(y(point.value))}`;
     run += 1;
   }
-  return path + (run === 1 ? "h0.01" : "");
+  return path + (run === 1 ? DOT : "");
 }
 
 /** The area under amounts of which each lasts until the following point. */
