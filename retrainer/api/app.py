@@ -21,6 +21,7 @@ from retrainer.api import (
     problems,
     rule_files,
     rule_keys,
+    rule_lists,
     rule_series,
     rule_tests,
     rules,
@@ -98,6 +99,7 @@ def _application() -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[token, Depends(check_place)])
     of_runs = (runs, run_acts, run_logs, run_workflow, run_chain)
     parts = (
+        rule_lists,
         rules,
         many_rules,
         rule_series,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from retrainer.api.description import problems
 from retrainer.api.ledger import Event
 from retrainer.api.parameters import Context, Cursor, KeyOfRule, Limit, Number, Period, RuleName, page, refusals
-from retrainer.api.rules import LastRun
+from retrainer.api.rule_lists import LastRun
 from retrainer.api.sight import Sees
 from retrainer.api.views import PRINTABLE, Decided, Moment, Page, View
 from retrainer.store.pages import Page as Rows

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body
 from pydantic import ConfigDict, Field
 
 from retrainer.api.acting import Acts
@@ -12,18 +12,13 @@ from retrainer.api.external import page_of
 from retrainer.api.links import OutwardLink, links_of_rule
 from retrainer.api.parameters import (
     Context,
-    Cursor,
     IdempotencyKey,
     Instant,
     KeyOfRule,
-    Limit,
-    Period,
     RuleName,
-    page,
     refusals,
 )
-from retrainer.api.rule_summaries import RuleQuery
-from retrainer.api.sight import Sees
+from retrainer.api.rule_lists import RuleLine
 from retrainer.api.views import (
     PRINTABLE,
     Decided,
@@ -32,48 +27,17 @@ from retrainer.api.views import (
     KeyText,
     Moment,
     NotGiven,
-    Page,
     ParameterValues,
-    Phase,
     RequestBody,
     View,
     words,
 )
 from retrainer.engine.commands import long_commands, operator_commands
 from retrainer.rules.outcome import Kind
-from retrainer.store.pages import PageRequest
 from retrainer.telemetry.secrets import SECRETS
 from retrainer.util.timefmt import rfc3339
 
 router = APIRouter(prefix="/rules", tags=["rules"])
-
-
-class LastRun(View):
-    id: Id
-    phase: Phase
-    ended_at: Moment | None = None
-
-
-class RuleLine(View):
-    name: str
-    mode: Literal["active", "shadow", "paused"]
-    """As configured in the rule."""
-    paused: bool
-    """Paused manually, or by its mode."""
-    description: str = ""
-    labels: dict[str, str] = {}
-    keys: int
-    """Live keys; 0 for a rule without `for_each`."""
-    verdict: str
-    """Whether and why it fires, is on hold or skips, in one line."""
-    decision: Decided
-    reason: str
-    """A word of docs/reference/reasons.md."""
-    until: Moment | None = None
-    """When the current reason ends, if known."""
-    next_fire: Moment | None = None
-    """The earliest time at which it could fire, if known."""
-    last_run: LastRun | None = None
 
 
 class RuleDetail(RuleLine):
@@ -216,23 +180,6 @@ class PauseRequest(RequestBody):
 
     note: Annotated[str, Field(max_length=1000, pattern=PRINTABLE)] = ""
     """The reason, shown with the paused rule."""
-
-
-@router.get("", response_model=Page[RuleLine])
-def list_rules(
-    api: Context,
-    sees: Sees,
-    period: Period,
-    name: Annotated[str, Query(max_length=63, description="A part of the name")] = "",
-    state: Annotated[str, Query(max_length=64, description="Mode, decision or reason, such as hold or cooldown")] = "",
-    source: Annotated[str, Query(max_length=63, description="A source that the rule uses")] = "",
-    label: Annotated[list[str] | None, Query(max_length=20, description="A label: `team`, or `team=fraud`")] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> Any:
-    """Rules by name, each with a one-line verdict. `since` and `until`: those whose last run was created then."""
-    asked = PageRequest(cursor, limit, *period)
-    return page(api.rules.page(RuleQuery(asked, name, state, source, tuple(label or ()), sees.rules)))
 
 
 @router.get("/{rule}", response_model=RuleDetail, responses=problems(404))

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from retrainer.api.context import ApiContext
 from retrainer.api.forward import USER
 from retrainer.api.guard import CALLER
-from retrainer.api.rule_summaries import sources_of
+from retrainer.api.rule_listing import sources_of
 from retrainer.api.tokens import Caller
 from retrainer.api.verbs import route_of
 from retrainer.engine.core.catalog import Catalog

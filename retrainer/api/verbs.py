@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
     "read": (
         "GET /api/v1/rules",
+        "GET /api/v1/rule-facets",
         "GET /api/v1/rules/{rule}",
         "GET /api/v1/rules/{rule}/keys",
         "GET /api/v1/rules/{rule}/pending",

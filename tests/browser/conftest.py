@@ -63,11 +63,11 @@ http:
 class House(DaemonInProcess):
     """A daemon whose tokens are `ops` and `board`, as their names."""
 
-    def __init__(self, folder: Path, more_settings: str = "") -> None:
+    def __init__(self, folder: Path, more_settings: str = "", rules: str = RULES) -> None:
         for name in ("ops", "board"):
             (folder / name).write_text(name)
         tokens = TOKENS.replace("FOLDER", str(folder))
-        super().__init__(folder, RULES, TEMPLATES, SETTINGS.replace("http: {port: 0}\n", tokens) + more_settings)
+        super().__init__(folder, rules, TEMPLATES, SETTINGS.replace("http: {port: 0}\n", tokens) + more_settings)
         self.http.headers["authorization"] = "Bearer ops"
 
     def push(self, identity: str, subject: str = "", **data: object) -> None:

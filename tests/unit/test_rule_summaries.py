@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from retrainer.api.rule_summaries import RuleQuery
+from retrainer.api.rule_listing import RuleListing, RuleQuery
 from retrainer.api.verdicts import Verdicts
 from retrainer.store.pages import PageRequest
 from tests.houses.daemon_in_process import DaemonInProcess
@@ -126,11 +126,11 @@ def test_a_verdict_that_is_remembered_is_found_anew_once_its_state_changes(tmp_p
 
 
 def test_a_page_looks_at_no_more_rules_than_it_may(house: DaemonInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrainer.api.rule_summaries.MOST_JUDGED", 1)
-    monkeypatch.setattr("retrainer.api.rule_summaries.CHUNK", 1)
-    rules, catalog = house.app.api.rules, house.app.engine.catalog
-    monkeypatch.setattr(rules, "verdicts", Verdicts(house.app.store, house.app.clock, lambda: catalog))
-    page = rules.page(RuleQuery(PageRequest(), state="cooldown"))
+    monkeypatch.setattr("retrainer.api.rule_listing.MOST_JUDGED", 1)
+    monkeypatch.setattr("retrainer.api.rule_listing.FEW", 0)
+    monkeypatch.setattr("retrainer.api.rule_listing.CHUNK", 1)
+    parts = house.app.store, house.app.clock, lambda: house.app.engine.catalog
+    page = RuleListing(*parts, Verdicts(*parts)).page(RuleQuery(PageRequest(), state="cooldown"))
     assert page.items == []
     assert page.next == "churn-de"
     assert names(house, state="hold") == ["churn-de", "churn-fr", "night", "still"]

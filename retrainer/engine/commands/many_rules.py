@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 Verb = Literal["pause", "resume", "trigger"]
 Result = Literal["done", "waits", "unchanged", "refused"]
-SECONDS = 0.01
+SECONDS = 0.005
 """Seconds after which a transaction begins no act on another rule, because everything else waits for it."""
 _HOLDS = ("pool", "budget")
 """What a created run waits for that is worth an answer; it always waits a moment for the submitter."""

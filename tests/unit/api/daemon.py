@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from retrainer.api.rule_summaries import RuleQuery
+    from retrainer.api.rule_listing import RuleQuery
     from retrainer.daemon.dependencies import Wait
     from retrainer.engine.core.notifications import ActRecorded
     from retrainer.engine.schedules.backfills import BackfillOrder
@@ -73,9 +73,8 @@ class Daemon:
         self.changed = True
         self.by = ""
         self.looks = 0
-        self.rules = SimpleNamespace(
-            page=self._page, detail=self._rule, explain=self._explain, keys=SimpleNamespace(page=self._keys)
-        )
+        listing, keys = SimpleNamespace(page=self._page), SimpleNamespace(page=self._keys)
+        self.rules = SimpleNamespace(listing=listing, detail=self._rule, explain=self._explain, keys=keys)
         self.sources = SimpleNamespace(summaries=list)
         self.certificate = None
         self.namespace = "default"

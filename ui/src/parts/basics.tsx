@@ -13,8 +13,8 @@ export function State({ tone, children }: { tone: Tone; children: ComponentChild
 }
 
 /** A time: absolute with its zone as the title, relative beside it. */
-export function Moment({ at, long = false }: { at: string | null | undefined; long?: boolean }) {
-  if (at === null || at === undefined) return <span class="muted">never</span>;
+export function Moment({ at, long = false, none = "never" }: { at: string | null | undefined; long?: boolean; none?: string }) {
+  if (at === null || at === undefined) return <span class="muted">{none}</span>;
   const shown = long ? absolute(at, zone.value) : brief(at, zone.value, now.value);
   return (
     <time dateTime={at} title={`${absolute(at, zone.value)} ${zoneName(zone.value)}`}>

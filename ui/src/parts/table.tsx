@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { type RowsInSight, useRowsInSight } from "./rows-in-sight";
@@ -7,7 +7,8 @@ import { onKeys } from "../state/keys";
 export interface Column<T> {
   title: string;
   cell: (row: T) => ComponentChildren;
-  kind?: "number" | "wrap" | "detail";
+  /** Classes of its cells: "number", "wrap", or those of the screen. */
+  kind?: string;
 }
 
 /** Rows that are marked, to do something with them. */
@@ -27,6 +28,8 @@ interface Props<T> {
   total?: number | undefined;
   /** The last row is in sight, and there are more. */
   more?: (() => void) | undefined;
+  /** Called with the first and the last row in sight. */
+  inSight?: (first: number, last: number) => void;
   /** Enter opens the row that `j` and `k` have reached. */
   open?: (row: T) => void;
   /** Each row has a box; the space bar marks the row that `j` and `k` have reached. */
@@ -60,19 +63,19 @@ export function Table<T>(props: Props<T>) {
 
 function AllRows<T>(props: Props<T>) {
   const body = useRef<HTMLTableSectionElement>(null);
-  const current = useKeys(props, (index) => { rowOf(body.current, index)?.scrollIntoView({ block: "nearest" }); });
-  useFocus(body.current, current);
+  const current = useKeys(props, body, (index) => { rowOf(body.current, index)?.scrollIntoView({ block: "nearest" }); });
   useEnd(props, props.rows.length > 0);
   return <tbody ref={body}>{props.rows.map((row, index) => <Row key={props.id(row)} {...props} row={row} index={index} isCurrent={index === current} />)}</tbody>;
 }
 
 function RowsInSightOf<T>(props: Props<T>) {
-  const { rows, id, columns, marks } = props;
+  const { rows, id, columns, marks, inSight: tell } = props;
   const body = useRef<HTMLTableSectionElement>(null);
   const inSight = useRowsInSight(body, rows.length, (index) => idAt(rows, id, index));
-  const current = useKeys(props, inSight.show);
-  useFocus(body.current, current);
-  useEnd(props, (inSight.indices.at(-1) ?? 0) >= rows.length - MANY / 2);
+  const current = useKeys(props, body, inSight.show);
+    const [first, last] = [inSight.indices[0] ?? 0, inSight.indices.at(-1) ?? 0];
+  useEffect(() => tell?.(first, last), [tell, first, last]);
+  useEnd(props, last >= rows.length - MANY / 2);
   const width = columns.length + (marks ? 1 : 0);
   return (
     <tbody ref={body}>
@@ -129,19 +132,25 @@ function Row<T>({ columns, row, index, isCurrent, measure, id, selected, open, m
 }
 
 /** `j` and `k` move from row to row. Returns the index of the row that they have reached. */
-function useKeys<T>({ rows, open, marks }: Props<T>, show: (index: number) => void): number | undefined {
+function useKeys<T>({ rows, open, marks }: Props<T>, body: RefObject<HTMLElement | null>, show: (index: number) => void): number | undefined {
   const [current, setCurrent] = useState<number>();
-  const last = rows.length - 1;
-  const isUsed = (open !== undefined || marks !== undefined) && last >= 0;
+  // Keys may follow each other faster than the page is drawn.
+  const latest = useRef({ current, last: -1, show });
+  latest.current = { ...latest.current, last: rows.length - 1, show };
+  const isUsed = (open !== undefined || marks !== undefined) && rows.length > 0;
   useEffect(() => {
     if (!isUsed) return undefined;
     const move = (by: number) => () => {
-      const next = current === undefined ? 0 : Math.min(Math.max(current + by, 0), last);
+      const { current: before, last, show: showRow } = latest.current;
+      const next = before === undefined ? 0 : Math.min(Math.max(before + by, 0), last);
+      latest.current.current = next;
       setCurrent(next);
-      show(next);
+      showRow(next);
+      rowOf(body.current, next)?.focus({ preventScroll: true });
     };
     return onKeys({ j: move(1), k: move(-1) });
-  }, [isUsed, current, last, show]);
+  }, [isUsed, body]);
+  useFocus(body.current, current);
   return current;
 }
 
@@ -149,7 +158,7 @@ function rowOf(body: HTMLElement | null, index: number): HTMLElement | null {
   return body?.querySelector<HTMLElement>(`tr[data-index="${index}"]`) ?? null;
 }
 
-/** Focus the row that was reached, as soon as it is drawn. */
+/** Focus the row that was reached, as soon as it is drawn: it was too far away for that before. */
 function useFocus(body: HTMLElement | null, current: number | undefined): void {
   const focused = useRef<number | undefined>(undefined);
   useEffect(() => {

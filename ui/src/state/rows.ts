@@ -3,6 +3,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../api/client";
 import { live } from "./live";
 import type { Page } from "./pages";
+import { isResting } from "./resting";
 
 interface Part<T> extends Page<T> {
   cursor: string | undefined;
@@ -59,7 +60,10 @@ export function useRows<T>(key: string, id: (row: T) => string, ask: (cursor: st
   useEffect(() => {
     if (seen.current === version) return;
     seen.current = version;
-    if (latest.current.parts.length === 0) again();
+    if (latest.current.parts.length === 0 || isResting()) {
+      again();
+      return;
+    }
     for (const part of partsIn(latest.current.parts, ...sight.current)) {
       load(part.cursor, (page) => {
         setParts((before) => before.map((each) => (each.cursor === part.cursor ? renewed(each, page, id) : each)));
