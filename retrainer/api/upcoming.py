@@ -24,7 +24,7 @@ HOUR = 3600.0
 _CURSOR = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?-[0-9]{1,9}")
 ASSUMES = (
     "if no event, value or request arrives, and each run succeeds and takes as long as the last runs of its rule;"
-    " runs of `after` triggers are not included"
+    " rules that follow other rules are not included"
 )
 
 

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "runs": ("retrainer.cli.runs:runs", "List, show, follow, cancel and retry runs, and print their logs."),
     "status": ("retrainer.cli.status:status", "Show whether the daemon is ready, and what it waits for."),
     "log-level": ("retrainer.cli.log_level:log_level", "Show or change the level of the daemon's log."),
+    "upcoming": ("retrainer.cli.upcoming:upcoming", "List what the rules will decide, and what would hold each run."),
     "activity": ("retrainer.cli.activity:activity", "List who did what, and what was refused."),
     "sources": ("retrainer.cli.sources:sources", "List and show sources, and reset partitions."),
     "replay": ("retrainer.cli.replay:replay", "Read a source again, for rules that did not count its events."),

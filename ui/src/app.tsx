@@ -6,12 +6,14 @@ import { ActivityScreen } from "./screens/activity";
 import { CompareScreen } from "./screens/compare";
 import { EventsScreen } from "./screens/events";
 import { RulesScreen } from "./screens/rules";
+import { LimitsScreen } from "./screens/limits";
 import { NowScreen } from "./screens/now";
 import { RuleScreen } from "./screens/rule";
 import { RunScreen } from "./screens/run";
 import { RunsScreen } from "./screens/runs";
 import { SourceScreen } from "./screens/source";
 import { SourcesScreen } from "./screens/sources";
+import { UpcomingScreen } from "./screens/upcoming";
 import { SignIn } from "./screens/sign-in";
 import { WhatIfScreen } from "./screens/what-if";
 import { to } from "./state/address";
@@ -29,6 +31,8 @@ const SCREENS: readonly (readonly [string, string, string])[] = [
   ["Events", "/events", "g e"],
   ["Sources", "/sources", "g s"],
   ["What if", "/what-if", "g w"],
+  ["Upcoming", "/upcoming", "g c"],
+  ["Limits", "/limits", "g l"],
   ["Activity", "/activity", "g a"],
 ];
 
@@ -59,6 +63,8 @@ function Screen() {
       <Route path={to("/sources/:source")} component={SourceScreen} />
       <Route path={to("/sources")} component={SourcesScreen} />
       <Route path={to("/what-if")} component={WhatIfScreen} />
+      <Route path={to("/upcoming")} component={UpcomingScreen} />
+      <Route path={to("/limits")} component={LimitsScreen} />
       <Route path={to("/activity")} component={ActivityScreen} />
       <Route path={to("/")} component={NowScreen} />
       <Route default component={NoScreen} />

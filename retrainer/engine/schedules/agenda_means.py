@@ -136,7 +136,8 @@ class _Places:
             return None
         ahead = sum(w.priority >= priority for w, _, _ in self._waiting.values()) - 1
         ends = sorted(end for end, _ in self._ends)
-        return self._words(ahead), ends[ahead] if ahead < len(ends) else None
+        known = ahead < len(ends) and ends[ahead] > at  # a run of unknown duration ends when it begins
+        return self._words(ahead), ends[ahead] if known else None
 
     def _fill(self, at: float) -> None:
         requests = [request for request, _, _ in self._waiting.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,3 +112,15 @@ def test_limits_say_what_they_hold_now(house: DaemonInProcess) -> None:
     assert found["held_counts"] == [{"reason": "paused", "rules": 1}]
     assert found["known"] == found["rules"] == 5
     house.http.post("/api/v1/rules/quiet/resume", json={}).raise_for_status()
+
+
+def test_the_command_lists_the_same(house: DaemonInProcess) -> None:
+    listed = house.ask("upcoming", "--until", _in(house, 1)).output
+    assert "freeze" in listed
+    assert "Europe/Berlin" in listed
+    found = json.loads(
+        house.ask("-o", "json", "upcoming", "--rule", "one", "--until", _in(house, 1), "--kind", "schedule").output
+    )
+    assert [(e["rule"], e["outcome"]) for e in found["items"]] == [("one", "waits")]
+    assert house.ask("upcoming", "--kind", "cooldown").output.startswith("Nothing is due")
+    assert "There are more" in house.ask("upcoming", "--limit", "1", "--until", _in(house, 1)).output
