@@ -73,7 +73,7 @@ def test_poison_is_found_previewed_and_replayed_after_its_rule_was_mended(house:
 def test_selected_letters_and_those_that_match_are_discarded_after_a_count(house: House, visit: Visit) -> None:
     poison(house, "a", "b", "c")
     visitor = visit()
-    page = visitor.go("/events?tab=dead+letters")
+    page = visitor.go("/events?tab=dead-letters")
     page.get_by_role("checkbox", name="Select dead letter 2").check()
     page.get_by_role("button", name="Discard …").click()
     dialog = page.get_by_role("dialog")
@@ -97,7 +97,7 @@ def test_selected_letters_and_those_that_match_are_discarded_after_a_count(house
 def test_a_reader_sees_letters_and_presses_nothing(house: House, visit: Visit) -> None:
     poison(house, "a")
     visitor = visit("board")
-    page = visitor.go("/events?tab=dead+letters&letter=1")
+    page = visitor.go("/events?tab=dead-letters&letter=1")
     visitor.shows("a token needs the verb")
     visitor.shows("no field 'amount'")
     assert page.get_by_role("button", name="Replay …").count() == 0
@@ -174,7 +174,7 @@ def test_a_long_list_is_read_on_and_never_has_more_than_200_rows(house: House, v
 
 
 @pytest.mark.parametrize(
-    "screen", ["/events", "/events?text=ID", "/events?event=1", "/events?tab=dead+letters&letter=1"]
+    "screen", ["/events", "/events?text=ID", "/events?event=1", "/events?tab=dead-letters&letter=1"]
 )
 @pytest.mark.parametrize(("width", "theme"), [(320, "light"), (1200, "dark")])
 def test_screens_are_accessible_and_what_senders_write_is_text(

@@ -100,7 +100,7 @@ function Strip({ data, narrow }: { data: Density; narrow: (bucket: Bucket) => vo
       </p>
       <ul class="legend">
         {OUTCOMES.filter((outcome) => data.total[outcome] > 0).map((outcome) => (
-          <li key={outcome}><span class={`key ${outcome}`} aria-hidden="true" /> {number(data.total[outcome])} {outcome.replaceAll("_", " ")}</li>
+          <li key={outcome}><span class={`swatch ${outcome}`} aria-hidden="true" /> {number(data.total[outcome])} {outcome.replaceAll("_", " ")}</li>
         ))}
       </ul>
     </>

@@ -64,7 +64,7 @@ function tryOn(rule: string, seq: number): string {
 function LedTo({ effect }: { effect: Effect }) {
   if (effect.run !== null) return <RunOf run={effect.run} />;
   if (effect.outcome === "missed") return <>{visible(`only this failed: ${effect.detail}`)}</>;
-  if (effect.outcome === "dead_lettered") return <>{visible(effect.detail)} <a href={to("/events", { tab: "dead letters", rule: effect.rule })}>its dead letters</a></>;
+  if (effect.outcome === "dead_lettered") return <>{visible(effect.detail)} <a href={to("/events", { tab: "dead-letters", rule: effect.rule })}>its dead letters</a></>;
   return <>{visible(effect.detail === "" ? "pending: it counts for the next run" : effect.detail)}</>;
 }
 

@@ -60,7 +60,7 @@ function Place({ act }: { act: Act }) {
     <>
       {act.rule && <a href={to(`/rules/${act.rule}`, { key: act.key })}>{act.rule}</a>} {visible(act.key)}{" "}
       {ofSource ? <a href={to(`/sources/${act.target}`)}>{act.target}</a> : visible(act.target)}
-      {act.act.endsWith("dead_letters") && <a href={to("/events", { tab: "dead letters" })}>dead letters</a>}
+      {act.act.endsWith("dead_letters") && <a href={to("/events", { tab: "dead-letters" })}>dead letters</a>}
     </>
   );
 }

@@ -145,14 +145,14 @@ function Item({ need, kind }: { need: Need; kind: string }) {
 export function addressOf(need: Pick<Need, "run" | "rule" | "source">, kind: string): string | undefined {
   if (need.run) return to(`/runs/${need.run}`);
   if (need.rule) return to(`/rules/${need.rule}`);
-  if (kind === "dead_letters") return to("/events");
+  if (kind === "dead_letters") return to("/events", { tab: "dead-letters" });
   return need.source ? to("/sources") : undefined;
 }
 
 function whereAll({ kind }: Group) {
   if (kind.endsWith("_run")) return <a href={to("/runs")}>all runs</a>;
   if (kind === "halted" || kind === "silent") return <a href={to("/sources")}>all sources</a>;
-  if (kind === "dead_letters") return <a href={to("/events")}>all dead letters</a>;
+  if (kind === "dead_letters") return <a href={to("/events", { tab: "dead-letters" })}>all dead letters</a>;
   if (kind === "late") return <a href={to("/rules")}>all rules</a>;
   return kind === "rule_file" || kind === "waits" ? "they are in the log" : <a href={to("/rules", { state: kind })}>all of them</a>;
 }
