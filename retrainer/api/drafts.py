@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrainer.config.draft import check_draft, draft_of_file, draft_of_rule, too_long
-from retrainer.config.errors import shown
+from retrainer.config.errors import cut, shown
 from retrainer.config.load import namespaces_of
 from retrainer.config.rule_text import place_of, texts
 from retrainer.config.teams import team
@@ -181,7 +181,7 @@ def _advice(
     advice = list(lint(rules, api.engine.clock.now(), pools, others))
     for one in [*advice, *(each for rule in found.rules for each in advice_on_workflow(rule, folder))]:
         place = place_of(found, one.rule)
-        yield {"rule": one.rule, "line": place.line, "path": one.path, "message": one.message, "hint": one.hint}
+        yield {"rule": one.rule, "line": place.line, "path": one.path, "message": cut(one.message), "hint": one.hint}
 
 
 def finding(problem: Problem) -> dict[str, Any]:

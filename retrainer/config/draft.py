@@ -15,6 +15,7 @@ from retrainer.config.rule_text import alone, place_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from retrainer.config.document import Document
     from retrainer.config.last_known_good import Loaded
 
 LONGEST = 100_000
@@ -65,7 +66,10 @@ def check_draft(
     def beside(name: str, file: str) -> bool:
         return not draft.replaces(name, file) and (sees is None or sees(name, file))
 
-    found = assemble_beside(parse(draft.file, draft.text), namespaces, _beside(loaded, draft, beside), MOST_VALUES)
+    document = parse(draft.file, draft.text)
+    if sees is not None:
+        document = _without_hidden(document, loaded.configuration.positions, sees)
+    found = assemble_beside(document, namespaces, _beside(loaded, draft, beside), MOST_VALUES)
     problems = ordered(problem for problem in found.problems if problem.kind != "environment")
     return Assembled(found.configuration, list(problems))
 
@@ -75,6 +79,17 @@ def too_long(text: str) -> Problem | None:
     if len(text) <= LONGEST:
         return None
     return Problem("", 1, 1, "", f"more than {LONGEST} characters", "check it with `retrainer validate`")
+
+
+def _without_hidden(document: Document, in_force: Collection[str], sees: Callable[[str, str], bool]) -> Document:
+    """Return the document without the sources of the same file that the caller does not see: messages name sources."""
+    sources = document.section("sources")
+    if document.root is None or sources is None or not sources.items():
+        return document
+    hidden = {name for name in in_force if name.startswith("sources.") and not sees(name, document.file)}
+    left = {name: node for name, node in sources.items().items() if f"sources.{name}" not in hidden}
+    root = {**document.root.items(), "sources": sources._replace(value=left)}
+    return document._replace(root=document.root._replace(value=root))
 
 
 def _beside(loaded: Loaded, draft: Draft, wanted: Callable[[str, str], bool]) -> Beside:

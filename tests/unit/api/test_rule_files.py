@@ -10,7 +10,7 @@ from retrainer.config.load import load_files
 from retrainer.simulate.load_cases import load_cases
 from retrainer.simulate.story import play
 from retrainer.store import rule_texts
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,3 +232,24 @@ def test_tests_beside_the_rule_files_are_listed_and_an_example_passes(house: Dae
     assert suite.configuration is not None
     assert play(suite.cases[0], suite.configuration).failures == ()
     assert house.http.get("/api/v1/rules/fraud/tests").json()["tests"] == []
+
+
+def test_a_token_of_a_team_refers_to_what_it_sees_and_learns_of_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "team").write_text("team")
+    tokens = f"http: {{port: 0, tokens: [{{name: team, token: {{from_file: {tmp_path}/team}}, namespaces: [a]}}]}}\n"
+    rules = RULES.replace("name: churn\n", "name: churn\n    submit: {workflow_template: train, namespace: a}\n")
+    house = DaemonInProcess(tmp_path, rules, TEMPLATE, SETTINGS.replace("http: {port: 0}\n", tokens))
+    try:
+        house.http.headers["authorization"] = "Bearer team"
+        text = source(house, "churn")["text"]
+        assert check(house, text, rule="churn")["valid"]
+        (finding,) = check(house, text.replace("source: push", "source: othr"), rule="churn")["findings"]
+        assert "other" not in finding["hint"], "the source of another team is not named"
+        assert house.http.post("/api/v1/validate", json={"text": "", "rule": "fraud"}).status_code == 404
+        assert house.http.get("/api/v1/rules/fraud/source").status_code == 404
+        whole = check(
+            house, "version: 1\nsources: {x: {type: webhook, path: /hooks/x}}\nrules: []\n", file="rules.yaml"
+        )
+        assert "must not define sources" in whole["findings"][0]["message"]
+    finally:
+        house.close()
