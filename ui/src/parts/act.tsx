@@ -81,7 +81,7 @@ function Form({ title, subject, what, fields = [], preview, send, identity, clos
       setAnswer({ text: textOf(error), failed: true });
     } finally {
       setSending(false);
-      live.version.value += 1;
+      live.again();
     }
   };
   const open = answer === undefined || answer.failed;

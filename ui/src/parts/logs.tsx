@@ -19,6 +19,7 @@ export function Logs({ run, runs, submitted }: { run: string; runs: boolean; sub
     `logs ${run} ${tail} ${submitted}`,
     (signal) => (submitted ? get("/api/v1/runs/{run}/logs", { path: { run }, query: { tail: Number(tail) }, signal }) : Promise.resolve("")),
     follows ? EVERY : undefined,
+    { runs: [run] },
   );
   useEffect(() => {
     if (follows && text.current) text.current.scrollTop = text.current.scrollHeight;

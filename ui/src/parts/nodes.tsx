@@ -17,7 +17,7 @@ const DEEPEST = 8;
 
 /** The nodes of a run's Workflow, in the words of its engine. */
 export function Nodes({ run, runs }: { run: string; runs: boolean }) {
-  const found = useQuery(`workflow ${run}`, (signal) => get("/api/v1/runs/{run}/workflow", { path: { run }, signal }), runs ? EVERY : undefined);
+  const found = useQuery(`workflow ${run}`, (signal) => get("/api/v1/runs/{run}/workflow", { path: { run }, signal }), runs ? EVERY : undefined, { runs: [run] });
   const shown = found.data;
   return (
     <Panel title="Workflow" extra={shown && <span class="muted mono">{shown.namespace}/{shown.name}</span>}>

@@ -18,6 +18,8 @@ export function CompareScreen() {
   const wanted = ids.length >= 2 && ids.length <= MOST ? ids : [];
   const found = useQuery(`compare ${wanted.join(" ")}`, (signal) =>
     Promise.all(wanted.map((run) => get("/api/v1/runs/{run}", { path: { run }, signal }))),
+    undefined,
+    { runs: wanted },
   );
   if (wanted.length === 0) {
     return <><h1>Compare runs</h1><p class="note wait">Two to {MOST} runs can be compared; the address names {ids.length}. <a href={to("/runs")}>Select runs</a></p></>;

@@ -1,16 +1,19 @@
 import type { ComponentChildren } from "preact";
 import { useRoute } from "preact-iso";
 
-import { get, type RunDetail } from "../api/client";
-import { Missing, Moment, Panel, Stale, State, type Tone } from "../parts/basics";
+import { get, type RunDetail, type Schemas } from "../api/client";
+import { Missing, Moment, Stale, State, type Tone } from "../parts/basics";
 import { Chain } from "../parts/chain";
 import { Links } from "../parts/links";
 import { Logs } from "../parts/logs";
 import { Nodes } from "../parts/nodes";
 import { RunActs } from "../parts/run-acts";
+import { Listed } from "../parts/pages";
+import { Table } from "../parts/table";
 import { Tabs } from "../parts/tabs";
 import { to } from "../state/address";
 import { bytes, many, number } from "../state/numbers";
+import { asked, usePages } from "../state/pages";
 import { useQuery } from "../state/query";
 import { mayAct } from "../state/session";
 import { visible } from "../state/text";
@@ -118,28 +121,24 @@ function Facts({ values }: { values: Readonly<Record<string, unknown>> }) {
 }
 
 function Inputs({ run }: { run: string }) {
-  const found = useQuery(`inputs ${run}`, (signal) =>
-    get("/api/v1/runs/{run}/inputs", { path: { run }, query: { limit: 100 }, signal }),
+  const inputs = usePages<Schemas["Input"]>(`inputs ${run}`, ({ seq }) => seq, (cursor, signal) =>
+    get("/api/v1/runs/{run}/inputs", { path: { run }, query: asked({ limit: 50, cursor }), signal }),
   );
-  if (found.data === undefined) return <Missing problem={found.problem} what="the inputs" />;
-  if (found.data.items.length === 0) return <p class="muted">No event is an input of this run.</p>;
   return (
-    <Panel title="Input events">
-      <div class="table" role="region" aria-label="Input events" tabIndex={0}>
-        <table>
-          <thead><tr><th scope="col" class="number">Event</th><th scope="col">Source</th><th scope="col">Subject</th><th scope="col">Arrived</th></tr></thead>
-          <tbody>
-            {found.data.items.map((event) => (
-              <tr key={event.seq}>
-                <td class="number"><a href={to("/events", { text: String(event.seq) })}>{event.seq}</a></td>
-                <td>{event.source}</td>
-                <td class="wrap">{visible(event.subject || event.id)}</td>
-                <td><Moment at={event.at} /></td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </Panel>
+    <Listed pages={inputs} what="input event" none="No event is an input of this run, or they were pruned.">
+      {(rows) => (
+        <Table
+          label="Input events"
+          rows={rows}
+          id={({ seq }) => seq}
+          columns={[
+            { title: "Event", kind: "number", cell: ({ seq }) => <a href={to("/events", { text: String(seq) })}>{seq}</a> },
+            { title: "Source", cell: ({ source }) => source },
+            { title: "Subject", kind: "wrap", cell: ({ subject, id }) => visible(subject || id) },
+            { title: "Arrived", cell: ({ at }) => <Moment at={at} /> },
+          ]}
+        />
+      )}
+    </Listed>
   );
 }

@@ -91,4 +91,9 @@ function start(): void {
   void locks?.request("retrainer.changes", hold);
 }
 
-export const live = { version, hints, streaming, start, listen, seconds: POLL_SECONDS };
+/** Ask for everything that is shown, after an act. */
+function again(): void {
+  ask();
+}
+
+export const live = { version, hints, streaming, start, listen, again, seconds: POLL_SECONDS };
