@@ -31,6 +31,8 @@ FEWEST, MOST = 100, 20_000
 MOST_BEHIND = 200_000
 """With more new events than this, counting starts again from the newest one."""
 BUCKETS = 120
+HOUR = 3600
+"""Seconds of the cells that are added up for buckets of hours: there are fewer of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class EventCounts:
         self._store, self._monotonic = store, monotonic
         self._lock = threading.Lock()
         self._cells: Counter[tuple[int, str, str]] = Counter()
+        self._hours: Counter[tuple[int, str, str]] = Counter()
         self._first = self._end = 0
         """The range of `seq` that is counted, without its end."""
         self._length = FEWEST
@@ -60,17 +63,21 @@ class EventCounts:
 
     def answer(self, query: DensityQuery) -> dict[str, Any]:
         """Return the buckets of a period that have events. Count for `SECONDS` at most."""
-        width = CELL * max(1, math.ceil((query.until - query.since) / BUCKETS / CELL))
+        share = (query.until - query.since) / BUCKETS
+        unit = CELL if share <= HOUR else HOUR
+        width = unit * max(1, math.ceil(share / unit))
         since, until = math.floor(query.since / width) * width, math.ceil(query.until / width) * width
         first = self._store.read(partial(search.number_at, moment=since))
         complete = self._count(first)
         with self._lock:
             counted = [
-                one for one in self._cells.items() if since <= one[0][0] * CELL < until and query.wants(one[0][1])
+                one
+                for one in (self._cells if unit == CELL else self._hours).items()
+                if since <= one[0][0] * unit < until and query.wants(one[0][1])
             ]
         buckets: dict[int, Counter[str]] = {}
         for (begin, _, outcome), number in counted:
-            buckets.setdefault(begin * CELL // width * width, Counter())[outcome] += number
+            buckets.setdefault(begin * unit // width * width, Counter())[outcome] += number
         return {
             "since": since,
             "until": until,
@@ -100,10 +107,14 @@ class EventCounts:
         """Drop what was pruned since, or all that is too far behind."""
         if not self._end or newest - self._end >= MOST_BEHIND:
             self._cells.clear()
+            self._hours.clear()
             self._first = self._end = newest + 1
         if (cell := int(oldest // CELL)) > self._oldest:
             self._oldest = cell
             self._cells = Counter({key: number for key, number in self._cells.items() if key[0] >= cell})
+            self._hours.clear()
+            for (begin, source, outcome), number in self._cells.items():
+                self._hours[begin * CELL // HOUR, source, outcome] += number
 
     def _read(self, first: int, newest: int) -> None:
         """Count one range: of the new events, or else of those before the counted ones."""
@@ -113,6 +124,7 @@ class EventCounts:
         began = self._monotonic()
         for cell in self._store.read(partial(density.cells, first=begin, last=last)):
             self._cells[cell.begin, cell.source, cell.outcome] += cell.number
+            self._hours[cell.begin * CELL // HOUR, cell.source, cell.outcome] += cell.number
         took = self._monotonic() - began
         self._length = max(FEWEST, min(MOST, int(self._length * min(2.0, READ_SECONDS / max(took, 1e-6)))))
         if ahead:

@@ -58,7 +58,7 @@ def test_dead_letters_lead_to_the_events(house: House, visit: Visit) -> None:
     page = visitor.go("/")
     visitor.shows("dead letters")
     page.get_by_role("link", name="push: unreadable").click()
-    page.wait_for_url("**/ui/events")
+    page.wait_for_url("**/ui/events?tab=dead-letters")
 
 
 def test_a_store_that_is_away_is_said_and_its_return_is_seen(
