@@ -188,7 +188,8 @@ def show_rule(api: Context, rule: RuleName, key: KeyOfRule = "") -> Any:
     with refusals():
         found = api.rules.detail(rule, key)
     namespace = found["configuration"].get("submit", {}).get("namespace") or api.namespace
-    return {**found, "links": links_of_rule(api.settings.links, rule, key, namespace)}
+    explanation = {**found["explanation"], "page": page_of(api.settings.http, "rules", rule, key=key)}
+    return {**found, "explanation": explanation, "links": links_of_rule(api.settings.links, rule, key, namespace)}
 
 
 @router.post("/{rule}/explain", response_model=Explanation, responses=problems(404, 409))
