@@ -137,6 +137,8 @@ function useKeys<T>({ rows, open, marks }: Props<T>, body: RefObject<HTMLElement
   // Keys may follow each other faster than the page is drawn.
   const latest = useRef({ current, last: -1, show });
   latest.current = { ...latest.current, last: rows.length - 1, show };
+  const far = useRef<number | undefined>(undefined);
+  const drawn = useRef<(() => void) | undefined>(undefined);
   const isUsed = (open !== undefined || marks !== undefined) && rows.length > 0;
   useEffect(() => {
     if (!isUsed) return undefined;
@@ -146,28 +148,24 @@ function useKeys<T>({ rows, open, marks }: Props<T>, body: RefObject<HTMLElement
       latest.current.current = next;
       setCurrent(next);
       showRow(next);
-      rowOf(body.current, next)?.focus({ preventScroll: true });
+      far.current = next;
+      focusFar();
     };
+    // A row that is far away is focused as soon as it is drawn.
+    const focusFar = () => {
+      const row = far.current === undefined ? null : rowOf(body.current, far.current);
+      row?.focus({ preventScroll: true });
+      if (row !== null) far.current = undefined;
+    };
+    drawn.current = focusFar;
     return onKeys({ j: move(1), k: move(-1) });
   }, [isUsed, body]);
-  useFocus(body.current, current);
+  useEffect(() => { drawn.current?.(); });
   return current;
 }
 
 function rowOf(body: HTMLElement | null, index: number): HTMLElement | null {
   return body?.querySelector<HTMLElement>(`tr[data-index="${index}"]`) ?? null;
-}
-
-/** Focus the row that was reached, as soon as it is drawn: it was too far away for that before. */
-function useFocus(body: HTMLElement | null, current: number | undefined): void {
-  const focused = useRef<number | undefined>(undefined);
-  useEffect(() => {
-    if (current === undefined || focused.current === current) return;
-    const row = rowOf(body, current);
-    if (row === null) return;
-    row.focus({ preventScroll: true });
-    focused.current = current;
-  });
 }
 
 /** Ask for more rows once the end is in sight. */

@@ -103,7 +103,7 @@ const LEARNING = 2000;
 function useLearning(isLearning: boolean): void {
   useEffect(() => {
     if (!isLearning) return undefined;
-    const timer = setInterval(() => { live.version.value += 1; }, LEARNING);
+    const timer = setInterval(() => { live.again(); }, LEARNING);
     return () => { clearInterval(timer); };
   }, [isLearning]);
 }
