@@ -122,7 +122,7 @@ def test_a_screen_asks_again_only_for_what_it_shows(house: House, visit: Visit) 
     page.on("request", lambda request: asked.append(request.url))
     break_fraud(house)
     other.get_by_text("2 of 2 failures in a row").first.wait_for()
-    # The chart asks a while after the first hint, which concerned everything.
+    # The chart asks for the values since its last one.
     assert [url for url in asked if "/api/" in url and "churn" in url and "/series" not in url] == []
     house.push("f0", kind="file")
     visitor.shows("1 of 3 events: 2 events to go")

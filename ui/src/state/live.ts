@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { signal, type ReadonlySignal } from "@preact/signals";
 
 import { root } from "../api/client";
 import { EVERYTHING, type Hint, Hints } from "./hints";
@@ -96,4 +96,4 @@ function again(): void {
   ask();
 }
 
-export const live = { version, hints, streaming, start, listen, again, seconds: POLL_SECONDS };
+export const live = { version: version as ReadonlySignal<number>, hints, streaming, start, listen, again, seconds: POLL_SECONDS };

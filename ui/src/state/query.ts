@@ -10,16 +10,6 @@ export interface Query<T> {
   problem: Problem | undefined;
 }
 
-/** A number that grows with each hint that concerns what depends on `of`; undefined: on everything. */
-export function useVersion(of: Depends | undefined): number {
-  const last = live.version.value;
-  const seen = useRef(last);
-  const version = useRef(0);
-  if (live.hints.concern(seen.current, of)) version.current += 1;
-  seen.current = last;
-  return version.current;
-}
-
 /**
  * Ask for what a screen shows: at first, when `key` changes, and when the service hints that it changed.
  * Answers of an earlier key are dropped. `every` so many seconds it is asked again while the page is visible, for what
@@ -55,12 +45,15 @@ export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T
     const timer = setInterval(() => { if (!document.hidden) again(); }, every * 1000);
     return () => { clearInterval(timer); };
   }, [again, every]);
-  const version = useVersion(of);
+  const version = live.version.value;
   const seen = useRef(version);
+  const depends = useRef(of);
+  depends.current = of;
   useEffect(() => {
     if (seen.current === version) return;
+    const concerned = depends.current === undefined || live.hints.concern(seen.current, depends.current);
     seen.current = version;
-    again();
+    if (concerned) again();
   }, [version, again]);
 
   const current = answer.key === key;
