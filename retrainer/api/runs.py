@@ -283,8 +283,7 @@ def run_detail(api: ApiContext, run_id: str) -> dict[str, Any]:
     found, run = api.read(queries.run, run_id), api.read(run_statements.run, run_id)
     if found is None or run is None:
         raise Refusal(404, f"there is no run {run_id}")
-    page = page_of(api.settings.http, "runs", run_id)
-    return {**found, **possible_acts(api, run), "page": page}
+    return {**found, **possible_acts(api, run)}
 
 
 def possible_acts(api: ApiContext, run: StoredRun) -> dict[str, Any]:
@@ -292,4 +291,5 @@ def possible_acts(api: ApiContext, run: StoredRun) -> dict[str, Any]:
     acts = {"cancel": why_no_cancel(run), "retry": why_no_retry(run), "feedback": why_no_feedback(run)}
     now = api.engine.clock.now()
     waits = api.read(waits_for, api.engine.catalog, run, now)
-    return {"waits": waits, "acts": acts, "links": links_of_run(api.settings.links, run, now)}
+    links = links_of_run(api.settings.links, run, now)
+    return {"waits": waits, "acts": acts, "links": links, "page": page_of(api.settings.http, "runs", run.id)}
