@@ -122,5 +122,18 @@ def test_others_sources_are_not_counted(store: SqliteStore) -> None:
     assert number(asked(counts, BEGIN, BEGIN + 20_000, "s1", scope)) == 0
 
 
+def test_long_periods_are_counted_by_the_hour(store: SqliteStore) -> None:
+    fill(store, range(1, 3000), apart=600.0)
+    counts = EventCounts(store, SlowClock(0.0001))
+    answer = asked(counts, BEGIN + 100_000, BEGIN + 1_500_000)
+    assert answer["seconds"] % 3600 == 0
+    wanted = expected(range(1, 3000), {0, 1, 2}, answer["since"], answer["until"], apart=600.0)
+    assert number(answer) == wanted
+    with store.write() as conn:
+        conn.execute(delete(t.events).where(t.events.c.at < BEGIN + 900_000))
+    left = expected(range(1, 3000), {0, 1, 2}, BEGIN + 900_000, answer["until"], apart=600.0)
+    assert number(asked(counts, BEGIN + 100_000, BEGIN + 1_500_000)) == left
+
+
 def test_an_empty_ledger_is_complete(store: SqliteStore) -> None:
     assert asked(EventCounts(store, SlowClock(READ_SECONDS)), BEGIN, BEGIN + 1)["buckets"] == []
