@@ -163,14 +163,14 @@ def _seen(sees: Scope, found: dict[str, Any]) -> dict[str, Any]:
     return {**sees.event(found), "effects": [effect for effect in found["effects"] if sees.has_rule(effect["rule"])]}
 
 
-@router.get("/events/density", response_model=EventDensity)
+@router.get("/events/density", response_model=EventDensity, responses=problems(409))
 def count_events(api: Context, sees: Sees, request: Request, period: Period, source: Text = None) -> Any:
     """How many events arrived when, by outcome, in at most 121 buckets. The last day, without `since` and `until`."""
     since, until = period
     end = until if until is not None else api.engine.clock.now()
     begin = since if since is not None else end - DAY
     if begin >= end:
-        raise Refusal(422, "`since` must be before `until`")
+        raise Refusal(409, "`since` must be before `until`")
     counts: EventCounts = request.app.state.event_counts
     return counts.answer(DensityQuery(begin, end, source, sees))
 

@@ -19,7 +19,7 @@ from retrainer.telemetry.secrets import SECRETS
 MOST = 500
 """Rules of one request."""
 
-router = APIRouter(prefix="/rules", tags=["rules"])
+router = APIRouter(tags=["rules"])
 
 
 class ManyRulesRequest(RequestBody):
@@ -67,7 +67,7 @@ class ManyRulesAnswer(View):
     """In the order of the request."""
 
 
-@router.post("/acts", response_model=ManyRulesAnswer)
+@router.post("/rule-acts", response_model=ManyRulesAnswer)
 def act_on_rules(
     api: Context, acts: Acts, sees: Sees, order: ManyRulesRequest, idempotency_key: IdempotencyKey = None
 ) -> Any:

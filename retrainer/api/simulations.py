@@ -18,7 +18,7 @@ from retrainer.simulate.whatif.fields import as_value, movable
 from retrainer.simulate.whatif.job import StoreAddress, WhatIfJob
 from retrainer.simulate.whatif.simulations import Simulation as Known
 from retrainer.simulate.whatif.simulations import TooManyError
-from retrainer.sources.http.refusal import Refusal, not_now
+from retrainer.sources.http.refusal import Refusal
 
 router = APIRouter(tags=["simulations"])
 PERIOD = 30 * 86400.0
@@ -42,7 +42,7 @@ class SimulationRequest(RequestBody):
     """End of the period. Default: now."""
 
 
-@router.get("/rules/{rule}/fields", response_model=list[MovableField])
+@router.get("/rules/{rule}/fields", response_model=list[MovableField], responses=problems(404))
 def list_fields(api: Context, rule: RuleName) -> Any:
     """The numbers of a rule that a simulation can move. A process for a simulation is started ahead."""
     with refusals():
@@ -64,7 +64,7 @@ def start_simulation(api: Context, sees: Sees, asked: SimulationRequest) -> Any:
     try:
         return {"id": api.simulations.start(job).id}
     except TooManyError as error:
-        raise not_now(str(error), 5) from None
+        raise Refusal(429, str(error), {"Retry-After": "5"}) from None
 
 
 @router.get("/simulations", response_model=list[SimulationLine])

@@ -66,7 +66,7 @@ VERBS: Final[Mapping[Verb, tuple[str, ...]]] = {
         "GET /api/v1/openapi.json",
     ),
     "act": (
-        "POST /api/v1/rules/acts",
+        "POST /api/v1/rule-acts",
         "POST /api/v1/rules/{rule}/trigger",
         "DELETE /api/v1/rules/{rule}/trigger",
         "POST /api/v1/rules/{rule}/backfills",

@@ -64,7 +64,7 @@ class FilledDaemon(DaemonProcess):
         engine = {"type": "local", "templates": "templates", "runs": "runs"}
         base = {"version": 1, "rules": ["rules.yaml"], "engine": engine, "store": {"path": "store.db"}}
         tokens = {"token": {"from_file": "token"}, "read_token": {"from_file": "read_token"}}
-        super().__init__(folder, base | {"http": {"port": 0, **tokens}})
+        super().__init__(folder, base | {"http": {"port": 0, "max_wrong_tokens": 100_000, **tokens}})
         for name in ("templates", "lake"):
             (folder / name).mkdir()
         (folder / "token").write_text(TOKEN)

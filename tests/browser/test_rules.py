@@ -136,7 +136,7 @@ def test_who_only_reads_marks_nothing(house: House, visit: Visit) -> None:
     assert names(page) == ["churn", "fraud"]
     assert page.get_by_role("checkbox").count() == 0
     assert page.get_by_role("button", name="Pause …").count() == 0
-    answer = page.request.post(f"{visitor.url}/api/v1/rules/acts", data={"act": "pause", "rules": ["churn"]})
+    answer = page.request.post(f"{visitor.url}/api/v1/rule-acts", data={"act": "pause", "rules": ["churn"]})
     assert answer.status == 403
 
 

@@ -59,7 +59,7 @@ def house(tmp_path: Path) -> Iterator[DaemonInProcess]:
 
 def act(house: DaemonInProcess, act: str, *rules: str, key: str | None = None, **more: Any) -> dict[str, Any]:
     headers = {"Idempotency-Key": key} if key is not None else {}
-    answer = house.http.post("/api/v1/rules/acts", json={"act": act, "rules": rules, **more}, headers=headers)
+    answer = house.http.post("/api/v1/rule-acts", json={"act": act, "rules": rules, **more}, headers=headers)
     assert answer.is_success, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -165,7 +165,7 @@ def test_a_rule_that_fails_does_not_spoil_the_others(house: DaemonInProcess, mon
     ],
 )
 def test_what_is_not_as_described_is_refused(house: DaemonInProcess, body: dict[str, Any], at: str) -> None:
-    answer = house.http.post("/api/v1/rules/acts", json=body)
+    answer = house.http.post("/api/v1/rule-acts", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["at"].startswith(at)
 
@@ -178,8 +178,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TeamsDaemon]:
 
 def test_a_rule_of_another_team_does_not_exist(daemon: TeamsDaemon) -> None:
     body = {"act": "pause", "rules": ["chargeback", "uplift", "nobody"]}
-    items = daemon.ask("growth", "POST", "/api/v1/rules/acts", json=body).json()["items"]
+    items = daemon.ask("growth", "POST", "/api/v1/rule-acts", json=body).json()["items"]
     assert [item["result"] for item in items] == ["refused", "done", "refused"]
     assert items[0]["detail"].replace("chargeback", "nobody") == items[2]["detail"]
     assert not daemon.get("all", "rules/chargeback")["paused"]
-    assert daemon.ask("fraud-board", "POST", "/api/v1/rules/acts", json=body).status_code == 403
+    assert daemon.ask("fraud-board", "POST", "/api/v1/rule-acts", json=body).status_code == 403

@@ -171,7 +171,7 @@ def test_a_second_simulation_waits_a_cancelled_one_is_gone_and_more_than_four_ar
     first, *rest = [house.start() for _ in range(5)]
     assert [house.show(number)["phase"] for number in (first, *rest)] == ["running", *["waiting"] * 4]
     refused = house.http.post("/api/v1/simulations", json={"rule": "churn"})
-    assert refused.status_code == 503
+    assert refused.status_code == 429
     assert "4 simulations wait already" in refused.json()["detail"]
     monkeypatch.undo()
     for number in (first, *rest[:3]):

@@ -44,7 +44,7 @@ async function ask(act: Verb, rules: readonly string[], more: { note?: string; d
   for (let at = 0; at < rules.length; at += MOST) {
     const headers = identity === undefined ? {} : { "Idempotency-Key": identity };
     try {
-      const { items } = await post("/api/v1/rules/acts", { headers, body: { act, rules: rules.slice(at, at + MOST), ...more } });
+      const { items } = await post("/api/v1/rule-acts", { headers, body: { act, rules: rules.slice(at, at + MOST), ...more } });
       answers.push(...items);
     } catch (error) {
       if (at === 0 || !(error instanceof Problem)) throw error;
