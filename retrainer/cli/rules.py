@@ -13,14 +13,15 @@ from rich.tree import Tree
 from retrainer.cli import show
 from retrainer.cli.complete import rule_names, source_names
 from retrainer.cli.connection import CommandError
+from retrainer.cli.many_rules import ALL, act_on_rules, is_one, label_option
 from retrainer.cli.runs import follow
 from retrainer.cli.session import Session, remote
 
-MOST = 100_000
-"""More rules than any configuration has."""
-
 if TYPE_CHECKING:
     from rich.console import Console
+
+Names = tuple[str, ...]
+_names = click.argument("rules", nargs=-1, metavar="RULE...", shell_complete=rule_names)
 
 
 @click.command()
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--state", help="Only rules with this mode, decision or reason: paused, hold, cooldown ...")
 @click.option("--source", help="Only rules that use this source.", shell_complete=source_names)
 @click.option("--label", "labels", multiple=True, help="Only rules with this label: team, or team=fraud.")
-@click.option("--limit", type=click.IntRange(1), default=MOST, help="Maximum number of rules.")
+@click.option("--limit", type=click.IntRange(1), default=ALL, help="Maximum number of rules.")
 @remote
 def rules(session: Session, /, limit: int, labels: tuple[str, ...], **filters: str | None) -> None:
     """List the rules with their verdicts.
@@ -123,19 +124,31 @@ def _judged(judged: dict[str, Any]) -> Tree:
 
 
 @click.command()
-@click.argument("rule", shell_complete=rule_names)
+@_names
+@label_option
 @click.option("--key", default="", help="Key of a rule with for_each.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; may be repeated.")
-@click.option("--dry-run", is_flag=True, help="Only show the Workflow that would be created.")
-@click.option("--idempotency-key", help="A repeated request with the same key returns the same run.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only show the Workflow that would be created; of several rules, their answers."
+)
+@click.option("--idempotency-key", help="A repeated request with the same key returns the same runs.")
 @click.option("--follow", is_flag=True, help="Wait until the run has ended; exit code 1 if it did not succeed.")
 @click.option("--cancel", is_flag=True, help="Withdraw manual runs that have not started. Started runs continue.")
 @remote
-def trigger(session: Session, /, rule: str, key: str, params: tuple[str, ...], *, cancel: bool, **how: Any) -> None:
-    """Request a manual run.
+def trigger(
+    session: Session, /, rules: Names, labels: Names, key: str, params: Names, *, cancel: bool, **how: Any
+) -> None:
+    """Request a manual run of a rule, or of each of several.
 
     Example: retrainer trigger churn --key de --param since=2026-01-01 --follow
     """
+    if not is_one(rules, labels):
+        if key or params or how["follow"] or cancel:
+            raise click.UsageError("--key, --param, --follow and --cancel are for one rule: name only one")
+        chosen, request = (rules, labels), how["idempotency_key"]
+        act_on_rules(session, "trigger", chosen, dry_run=how["dry_run"], request=request)
+        return
+    (rule,) = rules
     if cancel:
         _withdraw(session, rule, key, alone=not params and not any(how.values()))
         return
@@ -179,26 +192,41 @@ def _triggered(console: Console, answer: dict[str, Any]) -> None:
         console.print(show.word(answer["decision"]).append(show.clean(f" ({answer['reason']}){detail}{waits}")))
 
 
+_dry_run = click.option("--dry-run", is_flag=True, help="Only show what would become of each rule.")
+
+
 @click.command()
-@click.argument("rule", shell_complete=rule_names)
-@click.option("--note", default="", help="The reason, shown with the paused rule.")
+@_names
+@label_option
+@click.option("--note", default="", help="The reason, shown with the paused rules.")
+@_dry_run
 @remote
-def pause(session: Session, rule: str, note: str) -> None:
-    """Pause a rule until it is resumed. Its schedules and data are still recorded.
+def pause(session: Session, rules: Names, labels: Names, note: str, *, dry_run: bool) -> None:
+    """Pause rules until they are resumed. Their schedules and data are still recorded.
 
     Example: retrainer pause churn --note 'new labels, until Monday'
     """
+    if not is_one(rules, labels) or dry_run:
+        act_on_rules(session, "pause", (rules, labels), dry_run=dry_run, note=note)
+        return
+    (rule,) = rules
     answer = session.client.post("rules", rule, "pause", body={"note": note})
     session.print(answer, lambda console: console.print(f"{rule} is paused. Resume it with `retrainer resume {rule}`."))
 
 
 @click.command()
-@click.argument("rule", shell_complete=rule_names)
+@_names
+@label_option
+@_dry_run
 @remote
-def resume(session: Session, rule: str) -> None:
-    """End a pause, and close the rule's circuit breakers.
+def resume(session: Session, rules: Names, labels: Names, *, dry_run: bool) -> None:
+    """End the pause of rules, and close their circuit breakers.
 
-    Example: retrainer resume churn
+    Example: retrainer resume --label team=fraud --dry-run
     """
+    if not is_one(rules, labels) or dry_run:
+        act_on_rules(session, "resume", (rules, labels), dry_run=dry_run)
+        return
+    (rule,) = rules
     answer = session.client.post("rules", rule, "resume")
     session.print(answer, lambda console: console.print(f"{rule} is resumed."))

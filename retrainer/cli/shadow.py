@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrainer.cli import show
-from retrainer.cli.rules import MOST
+from retrainer.cli.many_rules import ALL
 from retrainer.cli.session import Session, remote
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def shadow(session: Session, rule: str | None, limit: int) -> None:
 
     Example: retrainer shadow churn --limit 20
     """
-    lines = {line["name"]: line for line in session.client.list("rules", limit=MOST, state="shadow")["items"]}
+    lines = {line["name"]: line for line in session.client.list("rules", limit=ALL, state="shadow")["items"]}
     names = [rule] if rule is not None else sorted(lines)
     runs = [run for name in names for run in _would_have_run(session, name, limit)]
     runs = sorted(runs, key=lambda run: str(run["last_at"]), reverse=True)[:limit]

@@ -86,7 +86,7 @@ def test_a_circuit_that_failing_runs_opened_is_found_understood_and_closed(house
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
     visitor.shows("0 of 2 failures in a row")
     visitor.go("/activity")
-    visitor.shows("resume")
+    page.locator("tbody tr", has_text="resume").first.wait_for()
     assert "ops" in page.locator("tbody tr").first.inner_text()
 
 
