@@ -38,20 +38,23 @@ NEW_FILE = "new.yaml"
 _DEFAULTS = re.compile(r"^defaults:", re.MULTILINE)
 
 
-def source(api: ApiContext, rule: str, revision: str | None) -> dict[str, Any]:
+def source(api: ApiContext, sees: Scope, rule: str, revision: str | None) -> dict[str, Any]:
     """Return the text of a rule, by default the one in force. Raise LookupError if it is unknown or not kept."""
     loaded = api.loaded()
     if rule not in loaded.configuration.revisions:
         raise LookupError(f"there is no rule {rule!r}")
     current = loaded.configuration.rule_revision(rule)
     past = api.read(rule_texts.kept, rule)
-    text = _in_force(api, rule) if revision in (None, current) else _kept(rule, revision or "", past)
+    text = _in_force(api, sees, rule) if revision in (None, current) else _kept(rule, revision or "", past)
     return text | {"rule": rule, "in_force": text["revision"] == current, "revisions": _revisions(current, past)}
 
 
-def _in_force(api: ApiContext, rule: str) -> dict[str, Any]:
+def _in_force(api: ApiContext, sees: Scope, rule: str) -> dict[str, Any]:
     loaded = api.loaded()
-    found = dict(texts(loaded.configuration, loaded.files, [rule]))
+    shared = sees.namespaces is not None and team(place_of(loaded.configuration, rule).file) not in sees.namespaces
+    found = dict(texts(loaded.configuration, loaded.files, [rule], own=shared))
+    if rule not in found and shared:
+        raise LookupError(f"the text of {rule} is not shown: its file is of all teams, and it has no lines of its own")
     if rule not in found:
         raise LookupError(f"the text of {rule} is not known: its file is read again at the next reload")
     text, problems = found[rule], [problem for problem in loaded.problems if problem.file == found[rule].file]
@@ -145,11 +148,12 @@ def _validate(api: ApiContext, draft: Draft, visible: Callable[[str, str], bool]
         return _answer(problems)
     rules = [rule.name for rule in found.rules]
     catalog, old = api.engine.catalog, api.loaded().configuration
-    changed = [name for name in rules if found.revisions[name] != old.revisions.get(name)]
+    known = {name for name in rules if name in old.revisions and (visible is None or visible(f"rules.{name}", ""))}
+    changed = [name for name in rules if name not in known or found.revisions[name] != old.revisions[name]]
     lost = [
         asdict(one)
         for rule in found.rules
-        if rule.name in changed and rule.name in catalog.rules
+        if rule.name in changed and rule.name in known and rule.name in catalog.rules
         for one in dropped(rule.name, meanings(catalog.rules[rule.name].rule), meanings(rule))
     ]
     advice = list(_advice(api, found, visible))

@@ -106,7 +106,7 @@ def show_rule_source(
 ) -> Any:
     """The text of a rule as it stands in its file, or as it was for an earlier revision, if that is kept."""
     with refusals():
-        found = drafts.source(api, rule, revision)
+        found = drafts.source(api, sees, rule, revision)
     return found | {"problems": [] if sees.limited else found["problems"]}
 
 

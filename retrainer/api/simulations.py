@@ -1,11 +1,13 @@
 """What a changed rule would have done: simulations in a process of their own."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import Field
 
+from retrainer.api import drafts
 from retrainer.api.context import ApiContext
 from retrainer.api.description import problems
 from retrainer.api.parameters import Context, Instant, RuleName, refusals
@@ -13,18 +15,22 @@ from retrainer.api.sight import Sees
 from retrainer.api.simulation_views import MovableField, Simulation, SimulationLine, StartedSimulation
 from retrainer.api.views import PRINTABLE, RequestBody
 from retrainer.config.models import Rule
+from retrainer.config.rule_text import place_of
 from retrainer.rules.compile import CompiledRule
-from retrainer.simulate.whatif.fields import as_value, movable
+from retrainer.simulate.whatif.fields import as_value, is_movable, movable
 from retrainer.simulate.whatif.job import StoreAddress, WhatIfJob
+from retrainer.simulate.whatif.rule_items import as_item
 from retrainer.simulate.whatif.simulations import Simulation as Known
 from retrainer.simulate.whatif.simulations import TooManyError
 from retrainer.sources.http.refusal import Refusal
+from retrainer.store.scope import Scope
 
 router = APIRouter(tags=["simulations"])
 PERIOD = 30 * 86400.0
 MOST_TOGETHER = 10
 """Maximum number of rules of a pool or budget that are played together."""
 LONGEST_NAME = 63
+MOST_FINDINGS = 5
 
 Value = Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | float
 SimulationId = Annotated[str, Path(max_length=26)]
@@ -60,7 +66,7 @@ def start_simulation(api: Context, sees: Sees, asked: SimulationRequest) -> Any:
     if not sees.has_rule(asked.rule):
         raise Refusal(404, f"there is no rule {asked.rule!r}")
     with refusals():
-        job = _job(api, asked)
+        job = _job(api, sees, asked)
     try:
         return {"id": api.simulations.start(job).id}
     except TooManyError as error:
@@ -70,14 +76,14 @@ def start_simulation(api: Context, sees: Sees, asked: SimulationRequest) -> Any:
 @router.get("/simulations", response_model=list[SimulationLine])
 def list_simulations(api: Context, sees: Sees) -> Any:
     """Simulations that wait, run, or ended within an hour, the latest first. The results are not among them."""
-    return [_line(one) for one in api.simulations.list(sees.has_rule)]
+    return [_line(one) for one in api.simulations.list(partial(_may_see, sees))]
 
 
 @router.get("/simulations/{simulation}", response_model=Simulation, responses=problems(404))
 def show_simulation(api: Context, sees: Sees, simulation: SimulationId) -> Any:
     """The progress of a simulation, and its result."""
     with refusals():
-        found = api.simulations.find(simulation, sees.has_rule)
+        found = api.simulations.find(simulation, partial(_may_see, sees))
     return {**_line(found), "result": found.result}
 
 
@@ -85,7 +91,7 @@ def show_simulation(api: Context, sees: Sees, simulation: SimulationId) -> Any:
 def cancel_simulation(api: Context, sees: Sees, simulation: SimulationId) -> None:
     """End a simulation, and forget it."""
     with refusals():
-        api.simulations.cancel(simulation, sees.has_rule)
+        api.simulations.cancel(simulation, partial(_may_see, sees))
 
 
 def _rule(api: ApiContext, name: str) -> CompiledRule:
@@ -95,14 +101,42 @@ def _rule(api: ApiContext, name: str) -> CompiledRule:
     return found
 
 
-def _job(api: ApiContext, asked: SimulationRequest) -> WhatIfJob:
+def _may_see(sees: Scope, job: WhatIfJob) -> bool:
+    """Whether a caller may see a simulation: its answer may name what those see who asked for it."""
+    if sees.namespaces is None:
+        return True
+    return sees.has_rule(job.rule) and job.namespaces is not None and sees.namespaces.issuperset(job.namespaces)
+
+
+def _check_reach(api: ApiContext, sees: Scope, asked: SimulationRequest, rule: Rule) -> None:
+    """Raise ValueError if the changed rule may refer to what the caller does not see."""
+    for path in asked.changes:
+        if not is_movable(rule, path):
+            raise ValueError(f"{path} is no number that can be moved: send the whole `text` of the changed rule")
+    if not asked.text:
+        return
+    column = place_of(api.loaded().configuration, rule.name).column - 1
+    found = drafts.validate(api, sees, "".join(as_item(asked.text, column)), rule.name, None)
+    if found["findings"]:
+        raise ValueError("; ".join(f"{one['path']}: {one['message']}" for one in found["findings"][:MOST_FINDINGS]))
+    if found["rules"] != [rule.name]:
+        raise ValueError(f"the text is of another rule: keep `name: {rule.name}`")
+
+
+def _job(api: ApiContext, sees: Scope, asked: SimulationRequest) -> WhatIfJob:
     """Return the job, without the limits and the address of the store. Raise LookupError or ValueError."""
     rule, now = _rule(api, asked.rule).rule, api.engine.clock.now()
+    if sees.limited:
+        _check_reach(api, sees, asked, rule)
     until = min(asked.until.timestamp() if asked.until else now, now)
     since = asked.since.timestamp() if asked.since else until - PERIOD
     if since >= until:
         raise ValueError("since: the period is empty; choose a time before its end, which is at most now")
-    companions, left_out = _companions(api.engine.catalog.rules, asked.rule)
+    rules = api.engine.catalog.rules
+    sharing = [one for one, other in rules.items() if one != asked.rule and _share(rule, other.rule)]
+    seen = sees.rules_of(sharing)
+    together = seen if len(seen) <= MOST_TOGETHER else []
+    companions = _companions(rules, asked.rule, together)
     return WhatIfJob(
         store=StoreAddress(),
         rule=asked.rule,
@@ -111,27 +145,26 @@ def _job(api: ApiContext, asked: SimulationRequest) -> WhatIfJob:
         since=since,
         until=until,
         companions=companions,
-        left_out=left_out,
-        shadow=_free_name(asked.rule, api.engine.catalog.rules),
+        left_out=len(seen) - len(together),
+        shadow=_free_name(asked.rule, rules),
         memory=0,
         seconds=0,
+        namespaces=sorted(sees.namespaces) if sees.namespaces is not None else None,
+        hidden=[name for name in companions if not sees.has_rule(name)],
+        hidden_share=len(seen) < len(sharing),
     )
 
 
-def _companions(rules: Mapping[str, CompiledRule], name: str) -> tuple[list[str], int]:
-    """Return the rules to play with a rule, and the number of others that share its pool or budget.
-
-    Rules that it follows are always played, with those that they follow.
-    """
-    sharing = [one for one, other in rules.items() if one != name and _share(rules[name].rule, other.rule)]
+def _companions(rules: Mapping[str, CompiledRule], name: str, together: Collection[str]) -> list[str]:
+    """Return the rules to play with a rule: those of ``together``, and those that all of them follow."""
     found: set[str] = set()
-    ahead = [name, *(sharing if len(sharing) <= MOST_TOGETHER else ())]
+    ahead = [name, *together]
     while ahead:
         one = ahead.pop()
         if one not in found and one in rules:
             found.add(one)
             ahead += [after.after.rule for after in rules[one].afters.values()]
-    return sorted(found - {name}), len(sharing) if len(sharing) > MOST_TOGETHER else 0
+    return sorted(found - {name})
 
 
 def _share(rule: Rule, other: Rule) -> bool:

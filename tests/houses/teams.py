@@ -30,12 +30,16 @@ version: 1
 sources:
   fraud-lake: {type: webhook, path: /hooks/fraud, id: data.id}
   growth-lake: {type: webhook, path: /hooks/growth, id: data.id}
+pools: {shared: 5}
 rules:
   - name: chargeback
     triggers: {fresh: {data: {source: fraud-lake}}, nightly: {schedule: {cron: "0 2 * * *"}}}
+    limits: {pool: shared}
     submit: {namespace: fraud, workflow_template: train}
   - name: uplift
-    triggers: {fresh: {data: {source: growth-lake}}}
+    labels: {team: growth}
+    triggers: {fresh: {data: {source: growth-lake}}, nightly: {schedule: {cron: "0 3 * * *"}}}
+    limits: {pool: shared}
     submit: {namespace: growth, workflow_template: train}
   - name: upsell
     triggers: {fresh: {data: {source: growth-lake, match: {data.id: never}}}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +136,117 @@ def test_no_list_shows_what_belongs_to_others(daemon: TeamsDaemon, path: str) ->
         assert "fraud" in answer.text or "chargeback" in answer.text
 
 
+def simulated(daemon: TeamsDaemon, team: str, **asked: Any) -> str:
+    """Return the text of an ended simulation of `chargeback`."""
+    started = daemon.ask(team, "POST", f"{API}/simulations", json={"rule": "chargeback", **asked})
+    assert started.status_code == 200, started.text
+    path = f"simulations/{started.json()['id']}"
+    until(lambda: daemon.get(team, path)["ended_at"], "the simulation ends", 60)
+    assert daemon.get(team, path)["phase"] == "succeeded", daemon.get(team, path)
+    return daemon.ask(team, "GET", f"{API}/{path}").text
+
+
+def test_a_simulation_names_nothing_of_others_and_that_of_others_is_not_seen(daemon: TeamsDaemon) -> None:
+    for asked in ({}, {"changes": {"limits.cooldown.period": 60}}, {"text": CHARGEBACK}):
+        answer = simulated(daemon, "fraud", **asked)
+        assert not [word for word in ("growth", "uplift", "upsell") if word in answer], answer
+    assert "does not see share its pool" in answer
+    whole = simulated(daemon, "all")
+    assert "Played with it, unchanged: uplift" in whole
+    number = json.loads(whole)["id"]
+    assert number not in {one["id"] for one in daemon.get("fraud", "simulations")}
+    for method in ("GET", "DELETE"):
+        assert daemon.ask("fraud", method, f"{API}/simulations/{number}").status_code == 404
+    assert number in {one["id"] for one in daemon.get("platform", "simulations")}
+
+
+PERIOD = "since=2026-01-01T00:00:00Z&until=2100-01-01T00:00:00Z"
+CHARGEBACK = (
+    "name: chargeback\ntriggers: {fresh: {data: {source: fraud-lake}}}\n"
+    "submit: {namespace: fraud, workflow_template: train}\n"
+)
+AFTER = CHARGEBACK.replace("data: {source: fraud-lake}", "after: RULE")
+VALIDATED = "  - " + CHARGEBACK.replace("\n", "\n    ").rstrip() + "\n"
+FOLLOWS = VALIDATED.replace("data: {source: fraud-lake}", "after: RULE")
+ASKED: list[tuple[str, str, dict[str, Any] | None]] = [
+    *(
+        ("GET", path, None)
+        for path in (
+            *("overview", "limits", "rule-facets", "simulations", "activity", "status", "threads", "upcoming"),
+            *(f"upcoming?{PERIOD}", "rules?order=worst", "rules?label=team", "rule-facets?label=team%3Dgrowth"),
+            *(f"events/density?{PERIOD}", f"events/density?{PERIOD}&source=growth-lake"),
+            *(f"runs?{PERIOD}", "activity?rule=uplift", "activity?by=growth", "store/last-backup"),
+            *("rules/chargeback/source", "rules/chargeback/tests", "rules/chargeback/fields", "rules/chargeback/keys"),
+            *("rules/chargeback/series", "rules/chargeback/pending", "rules/chargeback/pending/events"),
+            *("rules/chargeback/backfills", "rules/chargeback/requests", "runs/OURS", "runs/OURS/chain"),
+            *("runs/OURS/workflow", "runs/OURS/inputs", "runs/OURS/manifest"),
+        )
+    ),
+    ("POST", "rule-acts", {"act": "trigger", "rules": ["chargeback"], "dry_run": True}),
+    ("POST", "rules/chargeback/explain", {}),
+    ("POST", "validate", {"rule": "chargeback", "text": VALIDATED}),
+    ("POST", "validate", {"rule": "chargeback", "text": VALIDATED.replace("fraud-lake", "growht-lake")}),
+    (
+        "POST",
+        "validate",
+        {"rule": "chargeback", "text": FOLLOWS.replace("RULE", "uplfit")},
+    ),
+    ("POST", "validate", {"text": "version: 1\nrules: []\nsources: {x: {type: webhook, path: /hooks/x}}\n"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ASKED)
+def test_no_answer_names_what_belongs_to_others(
+    daemon: TeamsDaemon, method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    path = path.replace("OURS", daemon.run_of("chargeback"))
+    answer = daemon.ask("fraud", method, f"{API}/{path}", json=body)
+    assert answer.status_code in (200, 404), answer.text
+    assert not [word for word in ("growth", "uplift", "upsell") if word in answer.text], answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        *(
+            ("GET", f"rules/RULE/{part}", None)
+            for part in (*("source", "tests", "fields", "keys", "series", "pending", "pending/events"), "requests")
+        ),
+        ("GET", "upcoming?rule=RULE", None),
+        ("POST", "validate", {"rule": "RULE", "text": VALIDATED}),
+        ("POST", "simulations", {"rule": "RULE"}),
+        ("POST", "rule-acts", {"act": "pause", "rules": ["RULE"]}),
+        ("POST", "rule-acts", {"act": "trigger", "rules": ["RULE"], "dry_run": True}),
+        (
+            "POST",
+            "validate",
+            {"rule": "chargeback", "text": FOLLOWS},
+        ),
+        ("POST", "validate", {"text": "version: 1\nrules:\n" + VALIDATED.replace("chargeback", "RULE")}),
+        (
+            "POST",
+            "simulations",
+            {"rule": "chargeback", "text": AFTER},
+        ),
+        ("POST", "simulations", {"rule": "chargeback", "text": CHARGEBACK.replace("fraud-lake", "RULE")}),
+        ("POST", "simulations", {"rule": "chargeback", "changes": {"triggers.fresh.data.source": "RULE"}}),
+    ],
+)
+@pytest.mark.parametrize("theirs", ["uplift", "growth-lake"])
+def test_what_belongs_to_others_is_refused_like_what_does_not_exist(
+    daemon: TeamsDaemon, method: str, path: str, body: dict[str, Any] | None, theirs: str
+) -> None:
+    def answers(name: str) -> tuple[int, str]:
+        asked = json.loads(json.dumps(body).replace("RULE", name))
+        answer = daemon.ask("fraud", method, f"{API}/{path.replace('RULE', name)}", json=asked)
+        return answer.status_code, answer.text.replace(name, "RULE")
+
+    unknown = "u" * len(theirs)
+    assert answers(theirs) == answers(unknown)
+    if "simulations" in path:
+        assert answers(theirs)[0] in (404, 409)
+
+
 def test_single_items_of_others_do_not_exist(daemon: TeamsDaemon) -> None:
     for kind, number in (("events", "seq"), ("dead-letters", "id")):
         for item in daemon.get("all", kind)["items"]:
@@ -180,7 +292,7 @@ def test_the_log_names_the_token_and_never_shows_it(daemon: TeamsDaemon) -> None
     daemon.ask("fraud-board", "POST", f"{API}/rules/chargeback/resume", json={})
     daemon.ask("nobody", "GET", f"{API}/rules")
     lines = [line for line in daemon.lines() if line["event"] == "api.refused"]
-    assert ("fraud-board", 403) in {(line.get("by"), line["status"]) for line in lines}
+    assert ("fraud-board", 403) in {(line.get("by"), line.get("status")) for line in lines}
     assert "secret-of" not in daemon.said()
 
 

@@ -44,12 +44,13 @@ def answer(job: WhatIfJob, report: Callable[[float, str], None]) -> dict[str, An
         rules = {job.rule, *job.companions}
         sources = {source for side in (current, proposed) for rule in side.rules for source in sources_of(rule)}
         inputs = _inputs(job, snapshot, rules, sources, _rule(current, job.rule))
-    report(READ, f"playing {len(inputs.events)} events")
+    playing = "playing" if job.hidden else f"playing {len(inputs.events)} events"
+    report(READ, playing)
     shares = {"current": 0.0, "proposed": 0.0}
 
     def advance(side: str, share: float) -> None:
         shares[side] = share
-        report(READ + (PLAYED - READ) * share, f"playing {len(inputs.events)} events")
+        report(READ + (PLAYED - READ) * share, playing)
 
     sides = [active(side, job.rule) for side in (current, proposed)]
     outcomes = play_both(inputs.history(), sides[0], sides[1], job.until, advance)
@@ -66,6 +67,8 @@ def answer(job: WhatIfJob, report: Callable[[float, str], None]) -> dict[str, An
 
 def _variants(job: WhatIfJob, snapshot: Snapshot) -> tuple[RuleText, str, Configuration, Configuration]:
     text = RuleText.find(snapshot.files(), job.rule, {job.rule, *job.companions})
+    if job.namespaces is not None:  # the lines around it may be of others
+        text = replace(text, context=0)
     new = changed(job.text or text.text, job.changes)
     current = text.load("".join(text.lines))
     proposed = text.load(text.replaced(new))

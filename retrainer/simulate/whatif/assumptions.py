@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from retrainer.config.configuration import Configuration
+    from retrainer.config.models import Rule
     from retrainer.simulate.whatif.job import WhatIfJob
     from retrainer.simulate.whatif.snapshot import Kept
 
@@ -29,6 +30,12 @@ class PlayedCase:
     configuration: Configuration
     revision: str
     mode: str
+
+    @property
+    def named_rules(self) -> list[Rule]:
+        """The rules that are played and may be named."""
+        named = {self.job.rule, *self.job.companions} - set(self.job.hidden)
+        return [rule for rule in self.configuration.rules if rule.name in named]
 
     @property
     def recorded_rows(self) -> list[dict[str, Any]]:
@@ -65,7 +72,7 @@ def _of_inputs(case: PlayedCase) -> Iterator[str]:
         yield f"Inputs are played from {_time(begin)} on, so that windows and cooldowns are right at the beginning."
     yield "Events are played as they arrived, also those that a run caused, whether or not that run starts here."
     polled = case.inputs.history().polled
-    for rule in case.configuration.rules:
+    for rule in case.named_rules:
         for name, trigger in rule.triggers.items():
             metric = trigger.metric
             if metric is not None and metric.expr is not None and (metric.source, metric.expr) not in polled:
@@ -90,10 +97,14 @@ def _of_rules(case: PlayedCase) -> Iterator[str]:
     job = case.job
     if case.mode != "active":
         yield f"The rule is in mode {case.mode}; here it is played as if it were active."
-    if job.companions:
-        yield f"Played with it, unchanged: {', '.join(job.companions)}."
+    if named := [rule.name for rule in case.named_rules if rule.name != job.rule]:
+        yield f"Played with it, unchanged: {', '.join(named)}."
+    if job.hidden:
+        yield "Rules that it follows and that this token does not see are played with it, unchanged."
     if job.left_out:
         yield f"{many(job.left_out, 'other rule')} of its pool or budget are not played: no run waits for theirs."
+    if job.hidden_share:
+        yield "Rules that this token does not see share its pool or budget. They are not played: no run waits for them."
     yield "The text of the rule is the same for the whole period; edits are not played."
 
 
@@ -118,7 +129,7 @@ def _reasons(case: PlayedCase) -> Iterator[str]:
         yield "Earlier inputs, which the daemon had, are not played."
     if case.mode != "active":
         yield f"The rule is in mode {case.mode}."
-    if job.left_out:
+    if job.left_out or job.hidden_share:
         yield "Other rules took slots of its pool or budget."
     if not older:
         yield "The daemon may have been down, late, or reloaded in this time."

@@ -128,6 +128,11 @@ def _written(value: float | None, unit: Unit) -> str:
     return written_size(value) if unit == "bytes" else f"{value:.12g}"
 
 
+def is_movable(rule: Rule, path: str) -> bool:
+    """Return whether there may be a number at a path that a simulation can move."""
+    return any(known == path for known, _ in _paths(rule))
+
+
 def as_value(rule: Rule, path: str, value: str | float) -> str | float | int:
     """Return a value as it is written in files: a number of seconds as a duration."""
     unit = next((unit for known, unit in _paths(rule) if known == path), None)

@@ -21,6 +21,8 @@ class WhatIfJob:
     """Play ``rule`` from ``since`` to ``until`` (epoch seconds), as it is and with ``changes`` or another ``text``.
 
     ``companions`` are the rules that are played with it, ``left_out`` counts others that share a pool or budget.
+    ``namespaces`` are those of who asks, None for all. Who asks does not see the rules ``hidden``, which are among the
+    companions; ``hidden_share``: such rules share a pool or budget, and are not played.
     ``memory`` is the limit of each of two processes in bytes, ``seconds`` that of their CPU time.
     """
 
@@ -35,6 +37,9 @@ class WhatIfJob:
     shadow: str
     memory: int
     seconds: int
+    namespaces: list[str] | None = None
+    hidden: list[str] = field(default_factory=list)
+    hidden_share: bool = False
 
 
 class WhatIfError(Exception):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from retrainer.simulate.whatif.rule_items import RuleItem
 
 LONGEST_ABOUT = 400
+CONTEXT = 3
+"""Lines around a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """A rule in the texts of all rule files. ``wanted`` are the rules that are read with it, among them itself."""
+    """A rule in the texts of all rule files. ``wanted`` are the rules that are read with it, among them itself.
+
+    Differences have ``context`` lines around them, which may be of other rules.
+    """
 
     files: Mapping[str, str]
     file: str
@@ -40,6 +45,7 @@ class RuleText:
     wanted: Collection[str]
     lines: list[str] = field(repr=False)
     item: RuleItem
+    context: int = CONTEXT
 
     @classmethod
     def find(cls, files: Mapping[str, str], name: str, wanted: Collection[str]) -> RuleText:
@@ -97,7 +103,8 @@ class RuleText:
 
     def _proposal(self, text: str, whole: str, *problems: str) -> Proposal:
         name = self.file.lstrip("/")
-        lines = difflib.unified_diff(self.lines, whole.splitlines(keepends=True), f"a/{name}", f"b/{name}")
+        new = whole.splitlines(keepends=True)
+        lines = difflib.unified_diff(self.lines, new, f"a/{name}", f"b/{name}", n=self.context)
         diff = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
         return Proposal(self.file, "".join(as_item(text, 2)), diff, problems)
 

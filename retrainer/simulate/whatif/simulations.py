@@ -99,23 +99,23 @@ class Simulations:
             self._begin_next()
             return replace(made)
 
-    def list(self, sees: Callable[[str], bool]) -> list[Simulation]:
-        """Return those of rules that ``sees`` accepts, the latest first."""
+    def list(self, sees: Callable[[WhatIfJob], bool]) -> list[Simulation]:
+        """Return those whose job ``sees`` accepts, the latest first."""
         with self._lock:
             self._forget()
-            return [replace(one) for one in reversed(self._known.values()) if sees(one.job.rule)]
+            return [replace(one) for one in reversed(self._known.values()) if sees(one.job)]
 
-    def find(self, number: str, sees: Callable[[str], bool]) -> Simulation:
+    def find(self, number: str, sees: Callable[[WhatIfJob], bool]) -> Simulation:
         """Return one as it is now. Raise LookupError."""
         with self._lock:
             self._forget()
             known = self._known.get(number)
-            if known is None or not sees(known.job.rule):
+            if known is None or not sees(known.job):
                 what = "it ended an hour ago or longer, or the daemon was restarted; start it again"
                 raise LookupError(f"there is no simulation {number}: {what}")
             return replace(known)
 
-    def cancel(self, number: str, sees: Callable[[str], bool]) -> None:
+    def cancel(self, number: str, sees: Callable[[WhatIfJob], bool]) -> None:
         """Cancel one that has not ended, and forget it. Raise LookupError."""
         self.find(number, sees)
         with self._lock:

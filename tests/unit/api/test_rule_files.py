@@ -253,3 +253,20 @@ def test_a_token_of_a_team_refers_to_what_it_sees_and_learns_of_nothing_else(tmp
         assert "must not define sources" in whole["findings"][0]["message"]
     finally:
         house.close()
+
+
+def test_a_token_of_a_team_is_not_shown_the_whole_file_of_a_rule_in_brackets(tmp_path: Path) -> None:
+    (tmp_path / "team").write_text("team")
+    tokens = f"http: {{port: 0, tokens: [{{name: team, token: {{from_file: {tmp_path}/team}}, namespaces: [a]}}]}}\n"
+    rule = "{name: NAME, triggers: {s: {schedule: {cron: '0 1 * * *'}}}, submit: {workflow_template: t, namespace: NS}}"
+    both = ", ".join(rule.replace("NAME", name).replace("NS", of) for name, of in (("ours", "a"), ("theirs", "b")))
+    house = DaemonInProcess(
+        tmp_path, f"version: 1\nrules: [{both}]\n", TEMPLATE, SETTINGS.replace("http: {port: 0}\n", tokens)
+    )
+    try:
+        house.http.headers["authorization"] = "Bearer team"
+        answer = house.http.get("/api/v1/rules/ours/source")
+        assert (answer.status_code, "theirs" in answer.text) == (404, False)
+        assert "no lines of its own" in answer.json()["detail"]
+    finally:
+        house.close()
