@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser import conftest
 from tests.browser.conftest import AXE, House
 from tests.waiting import until
 
@@ -35,9 +34,8 @@ rules:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(conftest, "RULES", RULES)
-    house = House(tmp_path)
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path, rules=RULES)
     yield house
     house.close()
 
