@@ -51,7 +51,7 @@ def act_on_rules(
     items: list[dict[str, Any]] = []
     for first in range(0, len(rules), _MOST):
         order = {"act": act, "rules": rules[first : first + _MOST], "dry_run": dry_run, **more}
-        items += session.client.post("rules", "acts", body=order, headers=headers)["items"]
+        items += session.client.post("rule-acts", body=order, headers=headers)["items"]
     counts = Counter(item["result"] for item in items)
     answer = {"act": act, "dry_run": dry_run, **{result: counts[result] for result in _RESULTS}, "items": items}
     session.print(answer, _printed(answer), code=int(counts["refused"] > 0))
