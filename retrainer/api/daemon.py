@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 
 from retrainer.api.acting import Acts
 from retrainer.api.context import WaitingComponent
+from retrainer.api.overviews import ROLES, role_of
 from retrainer.api.parameters import Context
 from retrainer.api.sight import Sees
 from retrainer.api.views import Moment, View
@@ -90,6 +91,10 @@ class Threads(View):
 
 class Status(View):
     instance: str
+    role: Literal["leader", "standby", "no_leader"]
+    """`no_leader`: this replica is a standby, and no replica decides."""
+    sentence: str
+    """What the role means."""
     ready: bool
     reasons: list[str]
     """Why it is not."""
@@ -141,8 +146,11 @@ def show_status(api: Context, sees: Sees) -> Any:
     A token that is limited to namespaces gets no reasons, because they name servers of others.
     """
     reasons = api.unready()
+    role, _ = role_of(api)
     return {
         "instance": api.settings.name,
+        "role": role,
+        "sentence": f"{ROLES[role]}.",
         "ready": not reasons,
         "reasons": reasons,
         "waiting": [_waits(wait, with_error=not sees.limited) for wait in api.waiting()],

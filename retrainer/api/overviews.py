@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from retrainer.api import needs
 from retrainer.api.verdicts import FIRES, rank
@@ -129,7 +129,7 @@ def _reasons(by: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
 def _health(
     api: ApiContext, sees: Scope, lines: Sequence[dict[str, Any]], *, store: str = "", lag: float = 0.0
 ) -> dict[str, Any]:
-    role, leader = _role(api, store)
+    role, leader = role_of(api, store)
     reasons = api.unready()
     found = {
         "instance": api.settings.name,
@@ -149,7 +149,8 @@ def _health(
     return {**found, "sentence": _sentence(found)}
 
 
-def _role(api: ApiContext, store: str) -> tuple[str, str]:
+def role_of(api: ApiContext, store: str = "") -> tuple[str, str]:
+    """Return the role of this replica, and the URL of the leader if it is another. ``store``: why it cannot be read."""
     if not api.engine.standby:
         return "leader", ""
     try:
@@ -159,12 +160,16 @@ def _role(api: ApiContext, store: str) -> tuple[str, str]:
     return ("standby" if leader or store else "no_leader"), leader
 
 
+ROLES: Final = {
+    "leader": "This replica decides",
+    "standby": "This replica is a standby; another one decides",
+    "no_leader": "No replica decides: this one is a standby, and there is no leader",
+}
+"""What each role means."""
+
+
 def _sentence(health: dict[str, Any]) -> str:
-    role = {
-        "leader": "This replica decides",
-        "standby": "This replica is a standby; another one decides",
-        "no_leader": "No replica decides: this one is a standby, and there is no leader",
-    }[health["role"]]
+    role = ROLES[health["role"]]
     if health["store"]:
         return f"{role}. The store cannot be read: {health['store']}."
     lag = health["lag_seconds"]

@@ -189,5 +189,3 @@ def test_screens_are_accessible_and_what_senders_write_is_text(
     visitor.shows("\\u202egnp")
     assert page.title() == "retrainer"
     check(visitor)
-    name = "".join(c for c in screen if c.isalnum())
-    page.screenshot(path=f"/tmp/events-{name}-{width}.png", full_page=True)

@@ -86,6 +86,22 @@ def test_limits_say_who_holds_who_waits_and_what_is_left(house: House, visit: Vi
     visitor.shows("Why, now")
 
 
+def test_without_a_leader_the_screens_say_that_nothing_is_decided(
+    house: House, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = visit()
+    page = visitor.go("/upcoming")
+    visitor.shows("03:00 Europe/Berlin")
+    assert page.get_by_role("alert").count() == 0
+    monkeypatch.setattr(house.app.engine, "standby", "this replica is a standby")
+    page.get_by_role("alert").get_by_text("No replica decides").wait_for()
+    page.get_by_role("link", name="Limits").click()
+    visitor.shows("Shared budgets")
+    page.get_by_role("alert").get_by_text("No replica decides").wait_for()
+    monkeypatch.undo()
+    page.get_by_role("alert").wait_for(state="detached")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/upcoming", "/upcoming?rule=berlin&horizon=month", "/limits"])
 def test_accessible_and_narrow(house: House, visit: Visit, theme: str, path: str) -> None:

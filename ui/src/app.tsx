@@ -1,6 +1,7 @@
 import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { useEffect } from "preact/hooks";
 
+import { get } from "./api/client";
 import { Missing } from "./parts/basics";
 import { ActivityScreen } from "./screens/activity";
 import { CompareScreen } from "./screens/compare";
@@ -19,6 +20,7 @@ import { WhatIfScreen } from "./screens/what-if";
 import { to } from "./state/address";
 import { onKeys } from "./state/keys";
 import { live } from "./state/live";
+import { useQuery } from "./state/query";
 import { session, signOut } from "./state/session";
 import { visible } from "./state/text";
 import { theme, themes } from "./state/theme";
@@ -53,6 +55,8 @@ function Screen() {
   if (session.value === undefined) return <Missing problem={undefined} what="the page" />;
   if (session.value === null) return <SignIn />;
   return (
+    <>
+    <NoLeader />
     <Router>
       <Route path={to("/rules/:rule")} component={RuleScreen} />
       <Route path={to("/runs/compare")} component={CompareScreen} />
@@ -69,7 +73,19 @@ function Screen() {
       <Route path={to("/")} component={NowScreen} />
       <Route default component={NoScreen} />
     </Router>
+    </>
   );
+}
+
+/** Seconds after which it is asked again who leads: a change of the leader is no change of the store. */
+const LEADER_SECONDS = 5;
+
+/** Says on each screen that nothing is decided now. The first screen says it itself. */
+function NoLeader() {
+  const { path } = useLocation();
+  const { data } = useQuery("status", (signal) => get("/api/v1/status", { signal }), LEADER_SECONDS, {});
+  if (data?.role !== "no_leader" || isHere(path, to("/"))) return null;
+  return <p class="note bad" role="alert">{visible(data.sentence)} What is shown stays as it is until one decides again.</p>;
 }
 
 function NoScreen() {

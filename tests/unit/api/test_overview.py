@@ -124,3 +124,5 @@ def test_without_the_store_it_says_so_and_shows_the_rest(
 def test_a_standby_says_who_decides(house: DaemonInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house.app.engine, "standby", "this replica is a standby")
     assert overview(house)["health"]["role"] == "no_leader"
+    status = house.http.get("/api/v1/status").json()
+    assert (status["role"], status["sentence"].startswith("No replica decides")) == ("no_leader", True)

@@ -72,14 +72,19 @@ function Form({ title, subject, what, fields = [], preview, send, identity, clos
   const [values, setValues] = useState<Values>(() => Object.fromEntries(fields.map((field) => [field.name, field.initial ?? ""])));
   const [answer, setAnswer] = useState<Done & { failed?: boolean }>();
   const [sending, setSending] = useState(false);
+  // The button is disabled with the next frame only: a double click may be faster.
+  const isSending = useRef(false);
   const submit = async (event: Event) => {
     event.preventDefault();
+    if (isSending.current) return;
+    isSending.current = true;
     setSending(true);
     try {
       setAnswer(await send(identity, values));
     } catch (error) {
       setAnswer({ text: textOf(error), failed: true });
     } finally {
+      isSending.current = false;
       setSending(false);
       live.again();
     }

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 
 import { post, type Schemas } from "../api/client";
 import { to } from "../state/address";
-import { bytes, many } from "../state/numbers";
+import { bytes, many, number } from "../state/numbers";
 import { visible } from "../state/text";
 import { Act } from "./act";
 import { State } from "./basics";
@@ -10,16 +10,26 @@ import { Table } from "./table";
 
 type Replayed = Schemas["Replayed"];
 
+/** Letters that one act takes. `more`: more match than it takes. */
+export interface Wanted {
+  ids: readonly number[];
+  more: boolean;
+}
+
 interface Props {
   subject: string;
   /** The letters that are meant, when the dialog needs them. */
-  ids: () => Promise<number[]>;
+  wanted: () => Promise<Wanted>;
   /** There is no such letter any more; an open dialog stays. */
   hidden?: boolean;
 }
 
 /** Letters of one request. */
 const AT_ONCE = 500;
+
+function More({ ids, more }: Wanted) {
+  return more && <p class="note wait">More letters match: these are the {number(ids.length)} newest, the most for one act. Do it again for the others.</p>;
+}
 
 /** Send an act for letters in parts; return the answers. */
 async function inParts<T>(ids: readonly number[], send: (ids: number[]) => Promise<T>): Promise<T[]> {
@@ -29,7 +39,7 @@ async function inParts<T>(ids: readonly number[], send: (ids: number[]) => Promi
 }
 
 /** Process dead letters again, after a preview of what each would do. */
-export function Replay({ subject, ids, hidden = false }: Props) {
+export function Replay({ subject, wanted, hidden = false }: Props) {
   return (
     <Act
       button="Replay …"
@@ -38,14 +48,14 @@ export function Replay({ subject, ids, hidden = false }: Props) {
       subject={subject}
       what="Each is offered again to the rule that failed on it. One that counts is no dead letter any more; one that fails again stays."
       preview={async () => {
-        const wanted = await ids();
-        if (wanted.length === 0) return <p>There are none.</p>;
+        const { ids, more } = await wanted();
+        if (ids.length === 0) return <p>There are none.</p>;
         // The oldest letters are looked at; the others are counted.
-        const answer = await post("/api/v1/dead-letters/replay", { body: { ids: [...wanted].sort((a, b) => a - b).slice(0, AT_ONCE), dry_run: true } });
-        return <Preview answer={answer} more={answer.unchecked + Math.max(0, wanted.length - AT_ONCE)} />;
+        const answer = await post("/api/v1/dead-letters/replay", { body: { ids: [...ids].sort((a, b) => a - b).slice(0, AT_ONCE), dry_run: true } });
+        return <><More ids={ids} more={more} /><Preview answer={answer} more={answer.unchecked + Math.max(0, ids.length - AT_ONCE)} /></>;
       }}
       send={async () => {
-        const answers = await inParts(await ids(), (part) => post("/api/v1/dead-letters/replay", { body: { ids: part } }));
+        const answers = await inParts((await wanted()).ids, (part) => post("/api/v1/dead-letters/replay", { body: { ids: part } }));
         const replayed = answers.reduce((total, answer) => total + answer.replayed, 0);
         const failed = answers.flatMap((answer) => answer.failed);
         const first = failed[0];
@@ -82,7 +92,7 @@ function Preview({ answer, more }: { answer: Replayed; more: number }): Componen
 }
 
 /** Delete dead letters for good, after a preview of how many there are. */
-export function Discard({ subject, ids, hidden = false }: Props) {
+export function Discard({ subject, wanted, hidden = false }: Props) {
   return (
     <Act
       button="Discard …"
@@ -91,13 +101,14 @@ export function Discard({ subject, ids, hidden = false }: Props) {
       subject={subject}
       what="They are deleted permanently. No rule will count them."
       preview={async () => {
-        const answers = await inParts(await ids(), (part) => post("/api/v1/dead-letters/discard", { body: { ids: part, dry_run: true } }));
+        const { ids, more } = await wanted();
+        const answers = await inParts(ids, (part) => post("/api/v1/dead-letters/discard", { body: { ids: part, dry_run: true } }));
         const count = answers.reduce((total, answer) => total + answer.discarded, 0);
         const size = answers.reduce((total, answer) => total + (answer.size ?? 0), 0);
-        return <p><strong>{many(count, "dead letter")}</strong> with {bytes(size)} would be deleted.</p>;
+        return <><More ids={ids} more={more} /><p><strong>{many(count, "dead letter")}</strong> with {bytes(size)} would be deleted.</p></>;
       }}
       send={async () => {
-        const answers = await inParts(await ids(), (part) => post("/api/v1/dead-letters/discard", { body: { ids: part } }));
+        const answers = await inParts((await wanted()).ids, (part) => post("/api/v1/dead-letters/discard", { body: { ids: part } }));
         return { text: `${many(answers.reduce((total, answer) => total + answer.discarded, 0), "dead letter")} deleted.` };
       }}
     />

@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { get, type Schemas } from "../api/client";
 import { Moment, Panel } from "../parts/basics";
 import { ChoiceFilter, Filters, PeriodFilter, SourceFilter, TextFilter, useFilters } from "../parts/filters";
-import { Discard, Replay } from "../parts/letter-acts";
+import { Discard, Replay, type Wanted } from "../parts/letter-acts";
 import { Listed } from "../parts/pages";
 import { Table } from "../parts/table";
 import { to, useAddress } from "../state/address";
@@ -32,7 +32,7 @@ export function DeadLetters() {
   const page = (cursor: string | undefined, limit: number, signal = new AbortController().signal) =>
     get("/api/v1/dead-letters", { query: asked({ limit, ...filters, cursor }), signal });
   const letters = usePages<Letter>(`dead letters ${key}`, ({ id }) => id, (cursor, signal) => page(cursor, SHOWN, signal));
-  const all = async () => {
+  const all = async (): Promise<Wanted> => {
     const found: number[] = [];
     let cursor: string | undefined;
     do {
@@ -40,7 +40,7 @@ export function DeadLetters() {
       found.push(...items.map(({ id }) => id));
       cursor = next ?? undefined;
     } while (cursor !== undefined && found.length < MOST);
-    return found.slice(0, MOST);
+    return { ids: found.slice(0, MOST), more: cursor !== undefined || found.length > MOST };
   };
   const select = (id: number) => {
     const next = new Set(ids);
@@ -48,7 +48,7 @@ export function DeadLetters() {
     setSelected({ key, ids: next });
   };
   const subject = ids.size > 0 ? many(ids.size, "selected letter") : Object.keys(filters).length > 0 ? "all that match" : "all";
-  const wanted = ids.size > 0 ? () => Promise.resolve([...ids]) : all;
+  const wanted = ids.size > 0 ? () => Promise.resolve({ ids: [...ids], more: false }) : all;
   const chosen = query.letter ?? "";
   return (
     <div class="stack">
@@ -64,7 +64,7 @@ export function DeadLetters() {
         what="dead letter"
         none={Object.keys(filters).length === 0 ? "There are no dead letters: all input could be processed." : "No dead letter is so. Clear a filter to see others."}
         beside={mayAdminister() ? (
-          <div class="acts"><Replay subject={subject} ids={wanted} /><Discard subject={subject} ids={wanted} /></div>
+          <div class="acts"><Replay subject={subject} wanted={wanted} /><Discard subject={subject} wanted={wanted} /></div>
         ) : <span class="muted">To replay or discard them, a token needs the verb `administer`.</span>}
       >
         {(rows) => (
@@ -98,7 +98,7 @@ function Chosen({ number }: { number: string }) {
   const letter = last.current;
   if (found.data === undefined) return <p class={found.problem ? "note wait" : "muted"} role="status">{found.problem?.detail ?? "Loading the dead letter …"} {found.problem && close}</p>;
   if (letter === undefined) return <p class="note wait">There is no dead letter {visible(number)} any more. {close}</p>;
-  const ids = () => Promise.resolve([letter.id]);
+  const wanted = () => Promise.resolve({ ids: [letter.id], more: false });
   const gone = found.data === null;
   return (
     <Panel title={`Dead letter ${letter.id}`} extra={<><Moment at={letter.at} long /> {close}</>}>
@@ -112,8 +112,8 @@ function Chosen({ number }: { number: string }) {
       </dl>
       {mayAdminister() && (
         <div class="acts">
-          <Replay subject={`letter ${letter.id}`} ids={ids} hidden={gone} />
-          <Discard subject={`letter ${letter.id}`} ids={ids} hidden={gone} />
+          <Replay subject={`letter ${letter.id}`} wanted={wanted} hidden={gone} />
+          <Discard subject={`letter ${letter.id}`} wanted={wanted} hidden={gone} />
         </div>
       )}
       <pre class="text">{visible(pretty(letter.payload))}</pre>

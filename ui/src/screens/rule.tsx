@@ -55,12 +55,13 @@ export function RuleScreen() {
   useEffect(() => onKeys({ "[": () => { step(walked, at, 1, setAt); }, "]": () => { step(walked, at, -1, setAt); } }), [walked, at, setAt]);
 
   if (line.data === undefined) return <Missing problem={line.problem} what={`rule ${rule}`} />;
+  const isKeyed = "for_each" in line.data.configuration;
   return (
     <>
       <Stale problem={line.problem} />
-      <Head line={line.data} explanation={explanation.data} at={at} onNow={() => { setAt(""); }} />
+      <Head line={line.data} explanation={explanation.data} ruleKey={key} at={at} onNow={() => { setAt(""); }} />
       <Links links={line.data.links} />
-      {"for_each" in line.data.configuration && <KeyChoice rule={rule} value={key} onKey={setKey} />}
+      {isKeyed && <KeyChoice rule={rule} value={key} onKey={setKey} />}
       <div class="columns">
         <Panel title={at === "" ? "Why, now" : "Why, then"}>
           {explanation.data === undefined ? (
@@ -70,6 +71,7 @@ export function RuleScreen() {
           )}
         </Panel>
         <Panel title="When" extra={<><span class="muted">Click, or press <kbd>[</kbd> <kbd>]</kbd>, to move to a decision.</span><Zooms /></>}>
+          {isKeyed && key === "" && <p class="note wait">Choose a key above: values, pending data and runs are those of one key. Without it, only what the rule decides as a whole is shown.</p>}
           <Chart charted={charted} at={charted.at} onAt={setAt} />
           <KeptNote charted={charted} />
         </Panel>
@@ -88,13 +90,14 @@ export function RuleScreen() {
 interface HeadProps {
   line: Rule;
   explanation: Explanation | undefined;
+  ruleKey: string;
   at: string;
   onNow: () => void;
 }
 
-function Head({ line, explanation, at, onNow }: HeadProps) {
+function Head({ line, explanation, ruleKey, at, onNow }: HeadProps) {
   const shown = explanation ?? line;
-  const stopped = line.paused || STOPPED.has(line.reason);
+  const stopped = line.paused || STOPPED.has(line.reason) || (at === "" && STOPPED.has(shown.reason));
   return (
     <header class="head">
       <div class="title">
@@ -128,7 +131,7 @@ function Head({ line, explanation, at, onNow }: HeadProps) {
       <p><a href={to("/what-if", { rule: line.name })}>What if</a> <span class="muted">its numbers were others?</span></p>
       {mayAct() && (
         <div class="acts">
-          <Trigger rule={line.name} />
+          <Trigger rule={line.name} ruleKey={ruleKey} />
           <Resume rule={line.name} hidden={!stopped} />
           <Pause rule={line.name} hidden={stopped} />
         </div>

@@ -142,8 +142,8 @@ const COLUMNS: readonly Column<Rule>[] = [
     </>
   ) },
   { title: "Verdict", kind: "verdict-line", cell: (rule) => <span title={visible(rule.verdict)}>{visible(rule.verdict)}</span> },
-  { title: "Could fire", kind: "detail", cell: (rule) => <Moment at={rule.next_fire} none="not known" /> },
-  { title: "Last run", kind: "detail", cell: ({ last_run: run }) => (run === null ? <span class="muted">none</span> : (
+  { title: "Could fire", kind: "detail", cell: (rule) => <Moment at={rule.next_fire} none="no time known" /> },
+  { title: "Last run", kind: "detail", cell: ({ last_run: run }) => (run === null ? <span class="muted">no run kept</span> : (
     <a href={to(`/runs/${run.id}`)}><State tone={toneOfPhase(run.phase)}>{run.phase}</State></a>
   )) },
 ];
