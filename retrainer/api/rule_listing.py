@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,11 @@ from retrainer.store.pages import Page, PageRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from retrainer.api.verdicts import Verdict, Verdicts
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
-    from retrainer.runs.run import Run
     from retrainer.store.base import Store
     from retrainer.util.clock import Clock
 
@@ -36,6 +35,8 @@ MOST_VALUES = 50
 _LATE = 1
 _UNKNOWN = 5
 
+_Said = tuple[str, str] | None
+"""Decision and reason of a verdict; None if it is not known."""
 Place = tuple[int, str]
 """Where a rule is in a list: its rank (0 in a list by name), then its name."""
 
@@ -62,12 +63,16 @@ class RuleQuery:
         return replace(self, page=page, worst_first=worst_first)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Facts:
-    """What is counted of a rule. ``mode``: paused also if that was done manually."""
+    """What is counted of a rule: one object for all rules of which it is the same, so that it is compared quickly.
+
+    ``mode``: paused also if that was done manually. ``configured``: the mode as in the file.
+    """
 
     team: str | None
     mode: str
+    configured: str
     sources: frozenset[str]
 
     def unmet(self, query: RuleQuery) -> list[str]:
@@ -80,12 +85,16 @@ class _Facts:
         }
         return [facet for facet, is_met in met.items() if not is_met]
 
-    def values(self, facet: str, verdict: Verdict | None) -> Collection[str]:
+    def values(self, facet: str, said: _Said) -> Collection[str]:
         if facet == "team":
             return () if self.team is None else (self.team,)
         if facet == "reason":
-            return () if verdict is None else (verdict.reason,)
+            return () if said is None else said[1:]
         return (self.mode,) if facet == "mode" else self.sources
+
+    def is_in_state(self, said: _Said, state: str) -> bool:
+        """Whether the state is none, or the mode, the decision or the reason."""
+        return not state or state in (self.mode, self.configured) or (said is not None and state in said)
 
 
 class RuleListing:
@@ -128,18 +137,19 @@ class RuleListing:
         verdicts = self._verdicts.of(catalog.rules)
         counts: dict[str, Counter[str]] = {facet: Counter() for facet in ("team", "reason", "mode", "source")}
         total = needs = unknown = 0
-        for name, facts in self._visible(catalog, query):
-            verdict = verdicts.get(name)
-            unknown += verdict is None
-            unmet = facts.unmet(query)
-            if not _is_in_state(catalog.rules[name], verdict, query.state):
-                unmet.append("reason")
+        groups = Counter(
+            (facts, None if verdict is None else (verdict.decision, verdict.reason), _needs_somebody(verdict, now))
+            for verdict, facts in ((verdicts.get(name), facts) for name, facts in self._visible(catalog, query))
+        )
+        for (facts, said, needy), rules in groups.items():
+            unknown += rules * (said is None)
+            unmet = [*facts.unmet(query), *([] if facts.is_in_state(said, query.state) else ["reason"])]
             if not unmet:
-                total += 1
-                needs += verdict is not None and _rank(verdict, now) <= _LATE
+                total += rules
+                needs += rules * needy
             if len(unmet) < 2:
                 for facet in unmet or counts:
-                    counts[facet].update(facts.values(facet, verdict))
+                    counts[facet].update(dict.fromkeys(facts.values(facet, said), rules))
         facets = {f"{facet}s": [{"value": v, "rules": n} for v, n in _most(count)] for facet, count in counts.items()}
         return {"total": total, "needs_somebody": needs, "unknown": unknown, **facets}
 
@@ -151,20 +161,25 @@ class RuleListing:
         self._verdicts.current(self._verdicts.missing(catalog.rules)[:FEW])
         return catalog
 
+    def _facts(self, catalog: Catalog) -> dict[str, _Facts]:
+        if self._known[0] is not catalog:
+            same: dict[object, _Facts] = {}
+            self._known = catalog, {name: _facts_of(rule, same) for name, rule in catalog.rules.items()}
+        return self._known[1]
+
     def _visible(self, catalog: Catalog, query: RuleQuery) -> Iterator[tuple[str, _Facts]]:
         """Yield the rules that meet the conditions which are no facet."""
-        if self._known[0] is not catalog:
-            self._known = catalog, {name: _facts_of(rule) for name, rule in catalog.rules.items()}
         labels = [label for label in query.labels if not _is_of_team(label)]
-        for name, facts in self._known[1].items():
-            if (query.only is None or name in query.only) and query.name in name:
-                rule = catalog.rules[name].rule
-                if all(_has(rule.labels, label) for label in labels):
-                    yield name, facts
+        for name, facts in self._facts(catalog).items():
+            if query.name not in name or not (query.only is None or name in query.only):
+                continue
+            if not labels or all(_has(catalog.rules[name].rule.labels, label) for label in labels):
+                yield name, facts
 
     def _places(self, catalog: Catalog, query: RuleQuery) -> list[Place]:
         """Return the places of the rules that meet all conditions which need no verdict, in order."""
-        names = [name for name, facts in self._visible(catalog, query) if not facts.unmet(query)]
+        unmet = cache(partial(_Facts.unmet, query=query))
+        names = [name for name, facts in self._visible(catalog, query) if not unmet(facts)]
         if not query.worst_first:
             return sorted((0, name) for name in names)
         verdicts, now = self._verdicts.of(names), self._clock.now()
@@ -173,14 +188,15 @@ class RuleListing:
     def _lines(self, catalog: Catalog, names: Sequence[str], query: RuleQuery) -> dict[str, dict[str, Any]]:
         """Return the lines of those rules that meet the conditions of state and time."""
         verdicts, now = self._verdicts.current(names), self._clock.now()
-        found = [n for n in names if n in verdicts and _is_in_state(catalog.rules[n], verdicts[n], query.state)]
+        facts = self._facts(catalog)
+        found = [n for n, v in verdicts.items() if facts[n].is_in_state((v.decision, v.reason), query.state)]
         stored = self._store.read(partial(_stored, rules=[catalog.rules[name] for name in found]))
         if query.page.has_period:
             found = [n for n in found if (run := stored[n][0]) is not None and query.page.covers(run.created_at)]
         return {name: _line(catalog.rules[name], verdicts[name], *stored[name], now) for name in found}
 
 
-def _line(rule: CompiledRule, verdict: Verdict, last: Run | None, keys: int, now: float) -> dict[str, Any]:
+def _line(rule: CompiledRule, verdict: Verdict, last: Row[Any] | None, keys: int, now: float) -> dict[str, Any]:
     return {
         "name": rule.name,
         "mode": rule.rule.mode,
@@ -191,31 +207,29 @@ def _line(rule: CompiledRule, verdict: Verdict, last: Run | None, keys: int, now
         **{name: getattr(verdict, name) for name in ("verdict", "decision", "reason", "until")},
         "next_fire": verdict.earliest,
         "late_since": verdict.late_at if _is_late(verdict, now) else None,
-        "last_run": {"id": last.id, "phase": last.phase.value, "ended_at": last.ended_at} if last else None,
+        "last_run": {"id": last.id, "phase": last.phase, "ended_at": last.ended_at} if last else None,
     }
 
 
-def _stored(conn: Connection, rules: Sequence[CompiledRule]) -> dict[str, tuple[Run | None, int]]:
+def _stored(conn: Connection, rules: Sequence[CompiledRule]) -> dict[str, tuple[Row[Any] | None, int]]:
     """Return the last run of each rule, and the number of its keys."""
+    last = run_statements.last_runs(conn, [rule.name for rule in rules])
     return {
-        rule.name: (
-            run_statements.last_run(conn, rule.name),
-            statements.count_keys(conn, rule.name) if rule.per_key else 0,
-        )
+        rule.name: (last.get(rule.name), statements.count_keys(conn, rule.name) if rule.per_key else 0)
         for rule in rules
     }
 
 
-def _facts_of(rule: CompiledRule) -> _Facts:
+def _facts_of(rule: CompiledRule, same: dict[object, _Facts]) -> _Facts:
     labels = rule.rule.labels
     team = str(labels[TEAM]) if TEAM in labels else None
-    return _Facts(team, "paused" if rule.paused else rule.rule.mode, frozenset(sources_of(rule)))
+    mode = "paused" if rule.paused else rule.rule.mode
+    facts = team, mode, rule.rule.mode, frozenset(sources_of(rule))
+    return same.setdefault(facts, _Facts(*facts))
 
 
-def _is_in_state(rule: CompiledRule, verdict: Verdict | None, state: str) -> bool:
-    if not state or state in (rule.rule.mode, "paused" if rule.paused else ""):
-        return True
-    return verdict is not None and state in (verdict.decision, verdict.reason)
+def _needs_somebody(verdict: Verdict | None, now: float) -> bool:
+    return verdict is not None and _rank(verdict, now) <= _LATE
 
 
 def _rank(verdict: Verdict, now: float) -> int:

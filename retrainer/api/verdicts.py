@@ -11,7 +11,7 @@ import math
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from retrainer.engine.core import budget_balances, rule_changes
@@ -37,6 +37,8 @@ INTERVAL = 1.0
 """Seconds between two calls of `Verdicts.work`."""
 SHARE = 0.05
 """Share of the time that `work` takes at most while somebody looks."""
+FIRST_SHARE = 0.2
+"""The same until every verdict was made once."""
 LOOKED = 60.0
 """Seconds for which `work` goes on after somebody looked."""
 CHUNK = 20
@@ -92,6 +94,7 @@ class Verdict:
         return rank(self.decision, self.reason)
 
 
+@cache
 def rank(decision: str, reason: str) -> int:
     """Return how much a verdict needs somebody: 0 for what only a person ends, then held, `FIRES`, idle at last."""
     if reason in BROKEN:
@@ -141,7 +144,8 @@ class Verdicts:
         if began - self._looked_at > LOOKED:
             return
         self.catch_up()
-        while self._due and self._clock.monotonic() - began < SHARE * INTERVAL:
+        share = SHARE if len(self._known) >= len(self._newest().rules) else FIRST_SHARE
+        while self._due and self._clock.monotonic() - began < share * INTERVAL:
             self._make(list(self._due)[:CHUNK])
 
     def hurry(self, most: int) -> None:

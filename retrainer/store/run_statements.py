@@ -13,7 +13,7 @@ from retrainer.store.rows import run_from_row
 from retrainer.store.statements import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Row, Select, Update
 
@@ -73,6 +73,16 @@ def last_promoted(conn: Connection, rule: str, key: str) -> Run | None:
 def last_run(conn: Connection, rule: str, key: str | None = None) -> Run | None:
     """Return the newest run of a rule, or of one of its keys."""
     return _newest(conn, _C.rule == rule, *([_C.key == key] if key is not None else []))
+
+
+def last_runs(conn: Connection, rules: Collection[str]) -> dict[str, Row[Any]]:
+    """Return the newest run of those of the rules that have one: `rule`, `id`, `phase`, `created_at`, `ended_at`."""
+    of = t.states.c
+    last = select(_C.id).where(_C.rule == of.rule).order_by(_C.id.desc()).limit(1).scalar_subquery()
+    # The engine stores a state with the empty key for each rule, before it decides anything.
+    ids = [i for i in conn.scalars(select(last).where(of.rule.in_(rules), of.key == "")) if i is not None]
+    shown: Select[Any] = select(_C.rule, _C.id, _C.phase, _C.created_at, _C.ended_at)
+    return {row.rule: row for row in conn.execute(shown.where(_C.id.in_(ids)))} if ids else {}
 
 
 def update_run(conn: Connection, run_id: str, **values: Any) -> None:

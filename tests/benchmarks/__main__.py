@@ -19,6 +19,7 @@ from tests.benchmarks import (
     ledger,
     many_rules,
     memory,
+    page,
     pages,
     peers,
     pure,
@@ -47,6 +48,7 @@ ALONE: Mapping[str, Callable[[], list[Figure]]] = {
     "kill-one-of-two": two_consumers.kill_one_of_two,
     "simulation": simulation.thirty_days,
     "rules": many_rules.ten_thousand_rules,
+    "page": page.budgets,
     "scale-out": replicas.scale_out,
     "takeover": replicas.takeover,
 }

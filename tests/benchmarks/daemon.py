@@ -28,6 +28,7 @@ class Daemon(DaemonProcess):
     """
 
     stops_within = 30.0
+    starts_within = 60.0
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Daemon(DaemonProcess):
         began = time.monotonic()
         self.launch(**environment)
         while not self._answers():
-            if not self.running or time.monotonic() - began > 60:
+            if not self.running or time.monotonic() - began > self.starts_within:
                 raise RuntimeError(f"the daemon is not ready: {self.said()[-2000:]}")
             time.sleep(0.01)
         return time.monotonic() - began

@@ -145,10 +145,11 @@ def test_it_works_only_while_somebody_looks_and_says_how_far_it_is(
     book.work()
     assert (book.counts().known, book.counts().rules) == (0, 5)
     book.look()
-    monkeypatch.setattr(verdicts_module, "SHARE", 0.0)
+    for share in ("SHARE", "FIRST_SHARE"):
+        monkeypatch.setattr(verdicts_module, share, 0.0)
     book.work()
     assert book.counts().known == 0
-    monkeypatch.setattr(verdicts_module, "SHARE", 1.0)
+    monkeypatch.setattr(verdicts_module, "FIRST_SHARE", 1.0)
     book.work()
     assert book.counts().known == 5
     assert book.counts({"r1", "nobody"}).rules == 1

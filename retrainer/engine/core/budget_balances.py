@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
 
 from retrainer.config.models import Budget
 from retrainer.engine.core.catalog import Catalog, budget_of
@@ -136,11 +136,17 @@ def spending(conn: Connection, catalog: Catalog, name: str, now: float) -> list[
 
 
 def _spent_rows(conn: Connection, rules: Iterable[str], budget: Budget, now: float, *, created: bool) -> list[Row[Any]]:
+    return list(conn.execute(_spent_query(created=created), {"rules": list(rules), "since": now - budget.per}))
+
+
+@cache  # building it takes longer than the query
+def _spent_query(*, created: bool) -> Select[Any]:
     c = t.runs.c
-    started = and_(c.admitted_at > now - budget.per, or_(c.ended_at.is_(None), c.uid.is_not(None)))
+    started = and_(c.admitted_at > bindparam("since"), or_(c.ended_at.is_(None), c.uid.is_not(None)))
     counts = or_(started, and_(c.admitted_at.is_(None), c.ended_at.is_(None))) if created else started
-    query = select(c.rule, c.created_at, c.admitted_at, c.ended_at, c.gpu_hours).where(c.rule.in_(list(rules)), counts)
-    return list(conn.execute(query.order_by(func.coalesce(c.admitted_at, c.created_at))))
+    query = select(c.rule, c.created_at, c.admitted_at, c.ended_at, c.gpu_hours)
+    of_rules = query.where(c.rule.in_(bindparam("rules", expanding=True)), counts)
+    return of_rules.order_by(func.coalesce(c.admitted_at, c.created_at))
 
 
 def _spent(row: Row[Any], reserves: Mapping[str, float], now: float) -> Spent:

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { get, Problem } from "../api/client";
 import { useParameter } from "../state/address";
-import { live } from "../state/live";
+import { useConcerned } from "../state/concerned";
 import { useQuery } from "../state/query";
 import { merge, readSince, type Series } from "./merge";
 import { windowOf, zoomOf, type Window, type Zoom } from "./window";
@@ -41,7 +41,7 @@ function useSeries(rule: string, key: string, zoom: Zoom, at: number | undefined
   const name = `${rule} ${key} ${zoom} ${window.live ? `now ${zoom === "all" ? kept : ""}` : window.until}`;
   const [answer, setAnswer] = useState<{ name: string; data?: Series; problem?: Problem; reading: boolean }>({ name, reading: true });
   const known = useRef<{ name: string; data: Series } | undefined>(undefined);
-  const version = live.version.value;
+  const version = useConcerned({ rules: [rule] });
   const asked = useRef(0);
 
   useEffect(() => {

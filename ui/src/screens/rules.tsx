@@ -9,7 +9,7 @@ import { to, useParameter } from "../state/address";
 import { live } from "../state/live";
 import { many, number } from "../state/numbers";
 import { useQuery } from "../state/query";
-import { useRows } from "../state/rows";
+import { OTHERS, useRows } from "../state/rows";
 import { mayAct } from "../state/session";
 import { visible } from "../state/text";
 import { toneOfDecision, toneOfPhase } from "../state/tones";
@@ -44,7 +44,7 @@ export function RulesScreen() {
   const { query, route } = useLocation();
   const filter = filterOf(name, query);
   const key = JSON.stringify([filter, order]);
-  const facets = useQuery(`rule facets ${key}`, (signal) => get("/api/v1/rule-facets", { query: filter, signal }));
+  const facets = useQuery(`rule facets ${key}`, (signal) => get("/api/v1/rule-facets", { query: filter, signal }), undefined, { others: OTHERS });
   const rules = useRows(`rules ${key}`, nameOf, (cursor, signal) =>
     get("/api/v1/rules", { query: { ...filter, order: order === "name" ? "name" : "worst", limit: FIRST, ...(cursor === undefined ? {} : { cursor }) }, signal }),
   );

@@ -11,6 +11,8 @@ export interface Depends {
   rules?: readonly string[];
   runs?: readonly string[];
   events?: boolean;
+  /** Milliseconds after which other changes count as well: they may change which rows there are, or their order. */
+  others?: number;
 }
 
 export const EVERYTHING: Hint = { rules: [], runs: [], events: true, everything: true };

@@ -1,8 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { Problem } from "../api/client";
+import { useConcerned } from "./concerned";
 import type { Depends } from "./hints";
-import { live } from "./live";
 
 export interface Query<T> {
   /** The last answer. It stays while the next one is on its way, and while there is none. */
@@ -45,16 +45,13 @@ export function useQuery<T>(key: string, ask: (signal: AbortSignal) => Promise<T
     const timer = setInterval(() => { if (!document.hidden) again(); }, every * 1000);
     return () => { clearInterval(timer); };
   }, [again, every]);
-  const version = live.version.value;
-  const seen = useRef(version);
-  const depends = useRef(of);
-  depends.current = of;
+  const count = useConcerned(of);
+  const seen = useRef(count);
   useEffect(() => {
-    if (seen.current === version) return;
-    const concerned = depends.current === undefined || live.hints.concern(seen.current, depends.current);
-    seen.current = version;
-    if (concerned) again();
-  }, [version, again]);
+    if (seen.current === count) return;
+    seen.current = count;
+    again();
+  }, [count, again]);
 
   const current = answer.key === key;
   return {

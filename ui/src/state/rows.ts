@@ -1,9 +1,12 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { Problem } from "../api/client";
-import { live } from "./live";
+import { useConcerned } from "./concerned";
 import type { Page } from "./pages";
 import { isResting } from "./resting";
+
+/** Milliseconds between two questions while only rows that are not in sight change. */
+export const OTHERS = 5000;
 
 interface Part<T> extends Page<T> {
   cursor: string | undefined;
@@ -55,7 +58,7 @@ export function useRows<T>(key: string, id: (row: T) => string, ask: (cursor: st
     return () => { request.current.abort(); };
   }, [key, again]);
 
-  const version = live.version.value;
+  const version = useConcerned({ rules: distinct(parts, id).slice(...sight.current).map(id), others: OTHERS });
   const seen = useRef(version);
   useEffect(() => {
     if (seen.current === version) return;
