@@ -109,7 +109,10 @@ class Index(Generic[T]):
         nodes = [root] if root is not None else []
         for node in nodes:  # the list grows during the loop
             for trigger, left in node.asked:
-                if not left or all(c.holds(event) for c in left):
+                for condition in left:  # not all(): a generator costs more than most conditions
+                    if not condition.holds(event):
+                        break
+                else:
                     yield trigger
             for path, by_value in node.equal.items():
                 value = look_up(event, path)

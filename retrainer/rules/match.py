@@ -28,7 +28,8 @@ class Condition:
     glob: Callable[[str], Any] | None
 
     def holds(self, event: Event) -> bool:
-        value = look_up(event, self.path)
+        path = self.path
+        value = event.data.get(path[0], values.MISSING) if len(path) == 1 else look_up(event, path)
         if self.glob is not None:
             return isinstance(value, str) and len(value) <= MAX_TEXT and self.glob(value) is not None
         return value == self.expected and isinstance(value, bool) == isinstance(self.expected, bool)

@@ -7,11 +7,13 @@ a rule, `Lane.catch_up` must be called.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from retrainer.engine.intake.samples import QUERY
 from retrainer.rules.arrival_aggregator import ArrivalAggregator
 from retrainer.rules.fold import fold
+from retrainer.rules.limits import blocking_limit
 from retrainer.rules.outcome import Kind, Reason
 from retrainer.rules.self_trigger import run_of
 from retrainer.rules.triggers import data
@@ -27,34 +29,65 @@ if TYPE_CHECKING:
     from retrainer.engine.core.transaction import Transaction
     from retrainer.event import Event
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.outcome import Decision
     from retrainer.rules.state import State
     from retrainer.rules.triggers.data import CompiledData
-    from retrainer.rules.triggers.kind import Verdict
     from retrainer.simulate.poll_coalescing import FollowedMetric
 
 _NOT_YET = frozenset((Reason.BATCH_INCOMPLETE, Reason.BELOW_THRESHOLD, Reason.FOR_PENDING, Reason.NO_DATA))
 """Reasons of decisions without consequences."""
+_HELD = frozenset((Reason.COOLDOWN, Reason.OVERLAP, Reason.PAUSED, Reason.CIRCUIT_OPEN))
+"""Reasons to hold a rule that is due, until its next wake-up or another input. More data changes none of them."""
 
 
 class _Sum:
     """The events of one trigger of a rule since its state was last written.
 
-    ``settled``: polls may be passed over meanwhile.
+    ``settled``: polls may be passed over meanwhile. ``held``: the rule is due, so that the decision stays what it is.
     """
 
-    def __init__(self, trigger: CompiledData, state: State, notes: Notes, *, settled: bool) -> None:
+    def __init__(self, trigger: CompiledData, state: State, notes: Notes, *, settled: bool, held: bool) -> None:
         window = state.windows[trigger.name]
         self.trigger, self.notes, self.wake_at, self.settled = trigger, notes, state.wake_at, settled
+        self.held = held
         self.last_at = 0.0
         self._gathering = ArrivalAggregator(trigger.name, trigger.batch, window)
         self._events, self._bytes, self._rows = window.events, window.bytes, window.rows
         self._first_at = window.first_at
+        needed = trigger.batch.at_least
+        self._most = [getattr(needed, unit, None) or math.inf for unit in ("events", "bytes", "rows")]
+        self._unnoted = 0
 
-    def judge(self, at: float, size: int, rows: int) -> Verdict:
-        """Return the verdict of the trigger with one more event."""
-        events = self._events + 1
-        window = Window(events, self._bytes + size, self._rows + rows, first_at=self._first_at, last_at=at)
-        return data.judge(self.trigger.batch, window, at)
+    def has_room(self, size: int, rows: int) -> bool:
+        """Whether the batch stays incomplete with one more event."""
+        events, size_needed, rows_needed = self._most
+        return self._events + 1 < events and self._bytes + size < size_needed and self._rows + rows < rows_needed
+
+    def waits(self, at: float) -> bool:
+        """Whether the trigger waits for more events only, before the first one is added."""
+        verdict = data.judge(self.trigger.batch, self._window(at), at)
+        return verdict.reason is Reason.BATCH_INCOMPLETE and not verdict.satisfied
+
+    def note(self, tx: Transaction, at: float) -> None:
+        """Record the decision for the event that was just added."""
+        if self.held:
+            self.notes.repeat(at)
+        elif self.notes.reason is Reason.BATCH_INCOMPLETE:
+            self._unnoted += 1
+        else:
+            self._unnoted = 1
+            self.write_notes(tx)
+
+    def write_notes(self, tx: Transaction) -> None:
+        """Record the decisions for the events since the last one that was recorded. Only the last words are kept."""
+        if self._unnoted:
+            at = self.last_at
+            verdict = data.judge(self.trigger.batch, self._window(at), at)
+            self.notes.add(tx, self.trigger.name, verdict, at, at, self._unnoted)
+            self._unnoted = 0
+
+    def _window(self, at: float) -> Window:
+        return Window(self._events, self._bytes, self._rows, first_at=self._first_at, last_at=at)
 
     def add(self, at: float, event: Event, seq: int, size: int, rows: int) -> None:
         self._events, self._bytes, self._rows = self._events + 1, self._bytes + size, self._rows + rows
@@ -85,24 +118,24 @@ class Lane:
         if self._followed is not None:
             self._followed.catch_up(tx, before)
 
-    def ready(self, tx: Transaction, trigger: CompiledData, at: float, size: int, rows: int) -> Verdict | None:
-        """Return the verdict of the rule for an event of a trigger; None if the event may have other consequences."""
+    def ready(self, tx: Transaction, trigger: CompiledData, at: float, size: int, rows: int) -> bool:
+        """Whether an event of a trigger changes nothing but pending data."""
         found = self._sum or self._open(tx, trigger, at)
         if found is None or found.trigger is not trigger or (found.wake_at is not None and at >= found.wake_at):
-            return None
+            return False
         if not found.settled and self._followed is not None and self._followed.behind(at):
-            return None
-        verdict = found.judge(at, size, rows)
-        return verdict if verdict.reason is Reason.BATCH_INCOMPLETE and not verdict.satisfied else None
+            return False
+        return found.has_room(size, rows)
 
-    def take(self, tx: Transaction, event: Event, seq: int, size: int, rows: int, verdict: Verdict) -> None:
+    def take(self, tx: Transaction, event: Event, seq: int, size: int, rows: int) -> None:
         """Add the event that the lane is `ready` for."""
         found, at = self._sum, tx.now
         assert found is not None  # noqa: S101 - for the type checker; it is ready
-        if self._followed is not None:
+        if self._followed is not None and self._followed.behind(at):
+            found.write_notes(tx)
             self._followed.pass_over(tx, found.notes, at)
-        found.notes.add(tx, found.trigger.name, verdict, at, at)
         found.add(at, event, seq, size, rows)
+        found.note(tx, at)
         if self.reads_events:
             tx.writes.inputs.append((self._id, seq))
 
@@ -115,23 +148,37 @@ class Lane:
         entry = tx.states.entry(self.rule, "")
         state, record = entry.state, entry.record
         window = state.windows.get(trigger.name)
-        if window is None or not (window.events and window.fresh) or state.lapsed or not plain(self.rule, state):
+        if window is None or not (window.events and window.fresh) or state.lapsed or record is None:
             return None
-        if record is None or record.decision.kind is not Kind.HOLD or record.decision.reason not in _NOT_YET:
+        if record.decision.kind is not Kind.HOLD:
             return None
-        settled = self._followed is None or self._followed.settled(state)
-        self._id = entry.id
-        self._sum = _Sum(trigger, state, Notes(self.rule.name, entry, record, self._pages), settled=settled)
-        return self._sum
+        held = _held(tx.catalog.rules[self.rule.name], state, record.decision, at)
+        if not held and not (record.decision.reason in _NOT_YET and plain(self.rule, state)):
+            return None
+        settled = self._followed is None or (not held and self._followed.settled(state))
+        found = _Sum(trigger, state, Notes(self.rule.name, entry, record, self._pages), settled=settled, held=held)
+        if not found.waits(at):
+            return None
+        self._id, self._sum = entry.id, found
+        return found
 
     def _close(self, tx: Transaction) -> None:
         found, self._sum = self._sum, None
         if found is None or not found.last_at:
             return
+        found.write_notes(tx)
         state = found.close(self.rule, tx.states.entry(self.rule, "").state)
         if self._followed is not None:
             state = self._followed.settle(state)
         found.notes.close(tx, state)
+
+
+def _held(rule: CompiledRule, state: State, last: Decision, at: float) -> bool:
+    """Whether a rule that is due gets its last decision again for more data."""
+    if state.due is None or last.reason not in _HELD or not plain(rule, state.but(due=None)):
+        return False
+    same = blocking_limit(rule, state, at, {})
+    return same is not None and same == last
 
 
 class EventCoalescer:
@@ -149,7 +196,7 @@ class EventCoalescer:
         catalog = tx.catalog
         if event.type == QUERY or run_of(event):
             return False
-        if event.source in catalog.gauges.sources and any(True for _ in catalog.gauges.candidates(event)):
+        if event.source in catalog.gauges.sources and next(catalog.gauges.candidates(event), None) is not None:
             return False
         found = []
         for trigger in catalog.index.candidates(event):
@@ -166,19 +213,16 @@ class EventCoalescer:
         return self._hand_out(tx, event, found)
 
     def _hand_out(self, tx: Transaction, event: Event, found: list[tuple[Lane, CompiledData, int, int]]) -> bool:
-        verdicts = []
         for lane, trigger, size, rows in found:
-            verdict = lane.ready(tx, trigger, tx.now, size, rows)
-            if verdict is None:
+            if not lane.ready(tx, trigger, tx.now, size, rows):
                 return False
-            verdicts.append(verdict)
         if not found:
             return True  # no rule matches
         seq = tx.writes.number("seq")
         if any(lane.reads_events for lane, *_ in found):
             tx.writes.events.append(event_to_row(seq, tx.now, event, "matched", "[]"))
-        for (lane, _, size, rows), verdict in zip(found, verdicts, strict=True):
-            lane.take(tx, event, seq, size, rows, verdict)
+        for lane, _, size, rows in found:
+            lane.take(tx, event, seq, size, rows)
         return True
 
     def wanting(self, catalog: Catalog, event: Event) -> Iterator[str]:

@@ -13,6 +13,7 @@ from retrainer.store import tables as t
 if TYPE_CHECKING:
     from retrainer.engine.core.state_cache import Entry
     from retrainer.engine.core.transaction import Transaction
+    from retrainer.rules.outcome import Reason
     from retrainer.rules.state import State
     from retrainer.rules.triggers.kind import Verdict
 
@@ -54,6 +55,16 @@ class Notes:
         self._decision = Decision(Kind.HOLD, verdict.reason, f"{name}: {verdict.detail}", verdict.until)
         self._last = at
         self._count += count
+
+    @property
+    def reason(self) -> Reason:
+        """The reason of the last decision."""
+        return self._decision.reason
+
+    def repeat(self, at: float) -> None:
+        """Add the last decision once more."""
+        self._last = at
+        self._count += 1
 
     def close(self, tx: Transaction, state: State) -> None:
         """Pass the last row to the transaction, with the resulting state."""

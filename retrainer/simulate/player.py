@@ -173,7 +173,8 @@ class Player:
             tx.now = self.world.clock.time = max(tx.now, group.at)
             decided = len(tx.states.decided)
             self._take(tx, group)
-            horizon = min(horizon, *_wakes(tx, decided), float("inf"))
+            if len(tx.states.decided) > decided:
+                horizon = min(horizon, *_wakes(tx, decided), float("inf"))
             taken += len(group.records)
             if any(record.event is None and record.poll is None for record in group.records):
                 return  # it may have changed wake-ups of states without a decision, which are not tracked here

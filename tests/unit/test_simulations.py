@@ -12,7 +12,11 @@ import pytest
 import yaml
 
 from retrainer.config.load import load_texts
-from retrainer.simulate.whatif import process, simulations
+from retrainer.simulate.whatif import answer, process, simulations
+from retrainer.simulate.whatif.answer import PlayedMemory
+from retrainer.simulate.whatif.assumptions import PlayedCase, assumptions
+from retrainer.simulate.whatif.job import StoreAddress, WhatIfJob
+from retrainer.simulate.whatif.snapshot import Kept, Snapshot
 from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess
 from tests.waiting import until
 
@@ -120,6 +124,14 @@ def test_a_threshold_that_is_moved_starts_a_run_that_the_rule_did_not(house: Wha
     assert [point[1] for point in metric["lines"][0]["points"]] == [0.15]
 
 
+@pytest.mark.parametrize("jitter", ["0s", "5m"])
+def test_the_jitter_of_a_metric_at_the_first_value_is_an_assumption(jitter: str) -> None:
+    configuration, _ = load_texts({"rules.yaml": RULES.replace("jitter: 0s", f"jitter: {jitter}")})
+    job = WhatIfJob(StoreAddress(), "churn", {}, "", 0.0, 9.0, [], 0, "churn-what-if", 0, 0)
+    case = PlayedCase(job, Kept([], [], [], 0.0, whole=True), configuration, "", "active")
+    assert any("`jitter`" in sentence for sentence in assumptions(case)) == (jitter != "0s")
+
+
 def test_the_texts_keep_comments_are_valid_and_change_no_file(house: WhatIfHouse) -> None:
     house.files(1)
     result = house.result(changes={ABOVE: 0.25, "limits.cooldown.period": 43200})
@@ -190,6 +202,44 @@ def test_a_stop_kills_the_process_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_one_process_answers_one_question_after_the_other_and_ends_after_its_time(
+    house: WhatIfHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = processes(monkeypatch)
+    house.files(1)
+    assert house.result()["current"]["runs"] == 0
+    assert house.ended(house.start(changes={"limits.cooldown.period": "soon"}))["phase"] == "failed"
+    assert house.result(changes={EVENTS: 1})["proposed"]["runs"] == 1
+    monkeypatch.setattr(simulations, "WARM_FOR", 0.1)
+    assert house.result(changes={EVENTS: 2})["proposed"]["runs"] == 0
+    (pid,) = pids
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the process ends")
+    assert house.result(changes={EVENTS: 1})["proposed"]["runs"] == 1
+
+
+def test_another_change_neither_reads_the_inputs_nor_plays_the_rule_as_it_is_again(
+    house: WhatIfHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = counted(monkeypatch, Snapshot, "inputs")
+    plays = counted(monkeypatch, answer, "play")  # those in a child are not counted here
+    house.files(2)
+    memory, end = PlayedMemory(), house.app.api.engine.clock.now()
+
+    def answered(changes: dict[str, Any]) -> dict[str, Any]:
+        store = StoreAddress(str(house.folder / "store.db"))
+        job = WhatIfJob(store, "churn", changes, "", end - 86400, end, [], 0, "churn-what-if", 1 << 40, 60)
+        return answer.Answer(job, memory, lambda _: None, lambda *_: None).make()
+
+    first, second = answered({}), answered({EVENTS: 2})
+    assert [(one["current"]["runs"], one["proposed"]["runs"]) for one in (first, second)] == [(0, 0), (0, 1)]
+    assert (len(reads), len(plays)) == (1, 1)
+    for number in (2, 3):
+        house.push(number, kind="file")
+    until(lambda: len(house.runs("SUCCEEDED")) == 1, "a run ends")
+    assert answered({EVENTS: 2})["proposed"]["runs"] == 1
+    assert (len(reads), len(plays)) == (2, 2)
+
+
 def test_a_killed_process_is_told_and_the_next_one_works(house: WhatIfHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     pids = freeze(monkeypatch)
     number = house.start()
@@ -246,6 +296,32 @@ def test_fields_that_can_be_moved_have_their_values_ranges_and_meaning(house: Wh
     assert found["limits.cooldown.period"]["value"] is None
     assert found["triggers.drift.metric.repeat_interval"]["written"] == "1d"
     assert "triggers.files.metric.clear" not in found
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[None]:
+    """Add to the list at each call."""
+    calls: list[None] = []
+    before = getattr(owner, name)
+
+    def call(*given: Any, **more: Any) -> Any:
+        calls.append(None)
+        return before(*given, **more)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the numbers of the processes of simulations, which are added."""
+    pids: list[int] = []
+    before = process.SimulationProcess.__init__
+
+    def started(self: process.SimulationProcess) -> None:
+        before(self)
+        pids.append(self._process.pid)
+
+    monkeypatch.setattr(process.SimulationProcess, "__init__", started)
+    return pids
 
 
 def freeze(monkeypatch: pytest.MonkeyPatch) -> list[int]:

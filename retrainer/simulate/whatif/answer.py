@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrainer.simulate.outcome import Outcome, differences, totals
-from retrainer.simulate.traces import TraceMetric, thinned, trace
+from retrainer.simulate.traces import Trace, TraceMetric, thinned, trace
 from retrainer.simulate.whatif.assumptions import PlayedCase, agreement, assumptions
 from retrainer.simulate.whatif.edit import changed
 from retrainer.simulate.whatif.fields import movable
 from retrainer.simulate.whatif.job import WhatIfError
 from retrainer.simulate.whatif.proposal import Proposal, RuleText
 from retrainer.simulate.whatif.snapshot import Kept, opened
-from retrainer.simulate.whatif.variants import active, play_both
+from retrainer.simulate.whatif.variants import ChildPlay, active, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,36 +33,105 @@ READ, PLAYED = 0.15, 0.95
 """Shares of the progress: the inputs are read, both variants are played."""
 
 
-def answer(job: WhatIfJob, report: Callable[[float, str], None]) -> dict[str, Any]:
-    """Return the result. Raise WhatIfError, whose message is for the user."""
-    report(0.0, "reading rules and inputs")
-    with opened(job.store) as snapshot:
-        try:
-            text, new, current, proposed = _variants(job, snapshot)
-        except ValueError as error:
-            raise WhatIfError(str(error)) from None
+class Played(NamedTuple):
+    """The rule as it is: what it decided, and what the chart shows of it."""
+
+    outcome: Outcome
+    trace: Trace
+
+
+class PlayedMemory:
+    """What the last job read and played. It is used again for other changes of the same rule and period."""
+
+    def __init__(self) -> None:
+        self._inputs_of: object = None
+        self._inputs: Kept | None = None
+        self._played: Played | None = None
+
+    def inputs(self, key: object, read_inputs: Callable[[], Kept]) -> Kept:
+        """Return the inputs of ``key``. They are read if the last job had others, which are forgotten before."""
+        if self._inputs is None or self._inputs_of != key:
+            self._inputs = self._played = None
+            self._inputs, self._inputs_of = read_inputs(), key
+        return self._inputs
+
+    def played(self, play_it: Callable[[], Played]) -> Played:
+        """Return what the rule as it is decided on the last inputs. It is played if the last job had others."""
+        if self._played is None:
+            self._played = play_it()
+        return self._played
+
+
+class Answer:
+    """The answer of one job. ``watch`` gets the child that plays the changed rule."""
+
+    def __init__(
+        self,
+        job: WhatIfJob,
+        memory: PlayedMemory,
+        watch: Callable[[ChildPlay], None],
+        report: Callable[[float, str], None],
+    ) -> None:
+        self._job, self._memory, self._watch, self._report = job, memory, watch, report
+
+    def make(self) -> dict[str, Any]:
+        """Return the result. Raise WhatIfError, whose message is for the user."""
+        job = self._job
+        self._report(0.0, "reading rules and inputs")
+        with opened(job.store) as snapshot:
+            try:
+                text, new, current, proposed = _variants(job, snapshot)
+            except ValueError as error:
+                if MemoryError.__name__ in str(error):  # the validator reports any error as a problem of the file
+                    raise MemoryError from None
+                raise WhatIfError(str(error)) from None
+            inputs = self._inputs(snapshot, text, current, proposed)
+        now, then = self._play(inputs, current, proposed, same=new == text.text)
+        self._report(PLAYED, "comparing")
+        case = PlayedCase(job, inputs, current, current.rule_revision(job.rule), _rule(current, job.rule).mode)
+        return {
+            **_compared(case, now.outcome, then),
+            **_drawn(case, now.trace, proposed),
+            "changed": _written(text.proposed(new)),
+            "shadow": _written(text.shadow(new, job.shadow, job.changes)),
+        }
+
+    def _inputs(self, snapshot: Snapshot, text: RuleText, current: Configuration, proposed: Configuration) -> Kept:
+        """Return the inputs. They are read again if rules or runs are others by now: then the inputs are, too."""
+        job = self._job
         rules = {job.rule, *job.companions}
         sources = {source for side in (current, proposed) for rule in side.rules for source in sources_of(rule)}
-        inputs = _inputs(job, snapshot, rules, sources, _rule(current, job.rule))
-    playing = "playing" if job.hidden else f"playing {len(inputs.events)} events"
-    report(READ, playing)
-    shares = {"current": 0.0, "proposed": 0.0}
+        runs = snapshot.runs(rules)
+        key = (job.store, job.rule, job.since, job.until, rules, sources, dict(text.files), runs)
+        inputs = self._memory.inputs(key, lambda: _inputs(job, snapshot, runs, sources, _rule(current, job.rule)))
+        self._report(READ, "playing" if job.hidden else f"playing {len(inputs.events)} events")
+        return inputs
 
-    def advance(side: str, share: float) -> None:
-        shares[side] = share
-        report(READ + (PLAYED - READ) * share, playing)
+    def _play(
+        self, inputs: Kept, current: Configuration, proposed: Configuration, *, same: bool
+    ) -> tuple[Played, Outcome]:
+        """Return what the rule as it is did, and the outcome of the changed one; both are played at the same time."""
+        job = self._job
+        child: ChildPlay | None = None
+        alone = active(proposed, job.rule)
+        if not same:
+            child = ChildPlay(job.seconds, lambda: play(inputs.history(), alone, job.until, self._advance))
+            self._watch(child)
+        try:
+            now = self._memory.played(lambda: self._played(inputs, current))
+            return now, _only(child.outcome(), job) if child is not None else now.outcome
+        finally:
+            if child is not None:
+                child.stop()
 
-    sides = [active(side, job.rule) for side in (current, proposed)]
-    outcomes = play_both(inputs.history(), sides[0], sides[1], job.until, advance)
-    report(PLAYED, "comparing")
-    mine = [_only(outcome, job) for outcome in outcomes]
-    case = PlayedCase(job, inputs, current, current.rule_revision(job.rule), _rule(current, job.rule).mode)
-    return {
-        **_compared(case, mine[0], mine[1]),
-        **_drawn(case, sides[0], sides[1]),
-        "changed": _written(text.proposed(new)),
-        "shadow": _written(text.shadow(new, job.shadow, job.changes)),
-    }
+    def _played(self, inputs: Kept, current: Configuration) -> Played:
+        job = self._job
+        outcome = play(inputs.history(), active(current, job.rule), job.until, self._advance)
+        (traced,) = trace(_alone(current, job.rule), inputs.history().records(), (), job.since, job.until).values()
+        return Played(_only(outcome, job), traced)
+
+    def _advance(self, share: float) -> None:
+        self._report(READ + (PLAYED - READ) * share, "playing")
 
 
 def _variants(job: WhatIfJob, snapshot: Snapshot) -> tuple[RuleText, str, Configuration, Configuration]:
@@ -86,17 +155,16 @@ def sources_of(rule: Rule) -> set[str]:
     return {one.source for kind in kinds for one in kind if one is not None}
 
 
-def _inputs(job: WhatIfJob, snapshot: Snapshot, rules: set[str], sources: set[str], rule: Rule) -> Kept:
+def _inputs(job: WhatIfJob, snapshot: Snapshot, runs: list[dict[str, Any]], sources: set[str], rule: Rule) -> Kept:
     """Read the inputs of the period, and so many before it that the state at its beginning is right.
 
     A run empties the window of data. So inputs begin at one, if there is one, else a batch would be cut elsewhere.
     """
-    runs = snapshot.runs(rules)
     begin = job.since - warm_up(rule)
     if any(trigger.data for trigger in rule.triggers.values()):
         before = [run["created_at"] for run in runs if run["rule"] == job.rule and run["created_at"] < begin]
         begin = max(before, default=0.0)
-    found = snapshot.inputs(rules, sources, begin, job.until)
+    found = snapshot.inputs({job.rule, *job.companions}, sources, begin, job.until)
     return Kept(found.events, found.journal, runs, found.begin, found.whole)
 
 
@@ -143,14 +211,10 @@ def _run(run: PlayedRun) -> dict[str, Any]:
     return {name: getattr(run, name) for name in names}
 
 
-def _drawn(case: PlayedCase, current: Configuration, proposed: Configuration) -> dict[str, Any]:
+def _drawn(case: PlayedCase, now: Trace, proposed: Configuration) -> dict[str, Any]:
     """Return what the chart shows below the runs: events, and metrics with both thresholds."""
     job = case.job
-    traces = [
-        trace(_alone(side, job.rule), case.inputs.history().records() if not place else (), (), job.since, job.until)
-        for place, side in enumerate((current, proposed))
-    ]
-    now, then = (found[job.rule] for found in traces)
+    (then,) = trace(_alone(proposed, job.rule), (), (), job.since, job.until).values()
     metrics = [_metric(metric, then.metrics.get(name)) for name, metric in now.metrics.items()]
     return {"played_from": case.inputs.begin, "events": now.bars, "metrics": metrics}
 

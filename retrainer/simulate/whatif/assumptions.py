@@ -38,6 +38,10 @@ class PlayedCase:
         return [rule for rule in self.configuration.rules if rule.name in named]
 
     @property
+    def rule(self) -> Rule:
+        return next(rule for rule in self.configuration.rules if rule.name == self.job.rule)
+
+    @property
     def recorded_rows(self) -> list[dict[str, Any]]:
         job = self.job
         mine = (run for run in self.inputs.runs if run["rule"] == job.rule)
@@ -70,6 +74,11 @@ def _of_inputs(case: PlayedCase) -> Iterator[str]:
         yield f"No input before {_time(begin)} is kept: both variants begin then, without data and without a last run."
     else:
         yield f"Inputs are played from {_time(begin)} on, so that windows and cooldowns are right at the beginning."
+    if begin is not None and any(t.metric is not None and t.metric.jitter for t in case.rule.triggers.values()):
+        yield (
+            "A metric that is past its threshold at its first played value waits for `jitter`, as it does for a new "
+            "rule, although the daemon may have waited before, or not at all."
+        )
     yield "Events are played as they arrived, also those that a run caused, whether or not that run starts here."
     polled = case.inputs.history().polled
     for rule in case.named_rules:

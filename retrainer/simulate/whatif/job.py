@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 Value = str | int | float
+CANCEL = b"cancel\n"
+"""A line that cancels the job before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
-"""Play the two variants of a rule on the same inputs, each in a process of its own if there are two processors."""
+"""Play the variants of a rule on the same inputs. One may be played in a child, so that each has a processor."""
 
 from __future__ import annotations
 
 import os
 import pickle
+import resource
+import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 
 STEPS = 25
 """Number of progress reports of a variant."""
-Report = Callable[[str, float], None]
-"""Called with the variant, and the share of the period that was played."""
+Report = Callable[[float], None]
+"""Called with the share of the period that was played."""
 RUN_DURATION = 3600.0
 """Seconds that a run lasts if no run of its rule has ended."""
 
@@ -33,27 +36,35 @@ def active(configuration: Configuration, rule: str) -> Configuration:
     return replace(configuration, rules=rules)
 
 
-def play_both(
-    history: History,
-    current: Configuration,
-    proposed: Configuration,
-    until: float,
-    report: Report,
-) -> tuple[Outcome, Outcome]:
-    """Return the outcomes of both. Raise WhatIfError if the process of the second one ends without an answer."""
-    gc_tuning.settle()
-    if (os.cpu_count() or 1) < 2:
-        return play(history, current, until, "current", report), play(history, proposed, until, "proposed", report)
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        os.close(reading)
-        _answer(writing, lambda: play(history, proposed, until, "proposed", report))
-    os.close(writing)
-    mine = play(history, current, until, "current", report)
-    with os.fdopen(reading, "rb") as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return mine, _outcome(answer)
+class ChildPlay:
+    """A variant that is played in a child of this process. `stop` may be called from any thread."""
+
+    def __init__(self, seconds: int, play_variant: Callable[[], Outcome]) -> None:
+        """``seconds`` is the limit of the child's processor time."""
+        gc_tuning.settle()
+        self._lock = threading.Lock()
+        reading, writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(reading)
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+            _answer(writing, play_variant)
+        os.close(writing)
+        self._pipe = os.fdopen(reading, "rb")
+
+    def outcome(self) -> Outcome:
+        """Wait for the outcome. Raise WhatIfError if the child ends without one."""
+        with self._pipe:
+            answer = self._pipe.read()
+        self.stop()
+        return _outcome(answer)
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._pid:
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+                self._pid = 0
 
 
 def _answer(writing: int, ask: Callable[[], Outcome]) -> None:
@@ -82,21 +93,20 @@ def _outcome(answer: bytes) -> Outcome:
     return Outcome(runs, tuple(map(RecordedDecision._make, decisions)))
 
 
-def play(history: History, configuration: Configuration, until: float, name: str, report: Report) -> Outcome:
+def play(history: History, configuration: Configuration, until: float, report: Report) -> Outcome:
     """Play without containment; if the rule raises, again with containment, as in a daemon."""
     try:
-        return _played(history, configuration, until, name, report, Care.NEVER)
+        return _played(history, configuration, until, report, Care.NEVER)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - errors that are not a rule's are raised again
-        return _played(history, configuration, until, name, report, Care.ALWAYS)
+        return _played(history, configuration, until, report, Care.ALWAYS)
 
 
 def _played(
     history: History,
     configuration: Configuration,
     until: float,
-    name: str,
     report: Report,
     care: Care,
 ) -> Outcome:
@@ -108,7 +118,7 @@ def _played(
         share = (at - begin) / (until - begin) if until > begin else 1.0
         if int(share * STEPS) > told:
             told = int(share * STEPS)
-            report(name, min(share, 1.0))
+            report(min(share, 1.0))
 
     player = Player(configuration, history, run_duration=RUN_DURATION, progress=progress, care=care)
     try:

@@ -69,6 +69,17 @@ rules:
     limits: {overlap: skip}
     submit: {workflow_template: t, parameters: {first: "${window.first_key}"}}
 """
+HELD = """\
+version: 1
+sources: {push: {type: webhook, path: /hooks/push, token: {from_env: NOT_SET_ANYWHERE}}}
+rules:
+  - name: a
+    triggers:
+      drift: {metric: {source: push, match: {kind: psi}, above: 0.2, jitter: 0s, repeat_interval: 10m}}
+      new: {data: {source: push, match: {kind: file}, batch: {at_least: {events: 150}}}}
+    limits: {cooldown: {period: 3h}}
+    submit: {workflow_template: t}
+"""
 POLLS = 1000
 
 
@@ -132,6 +143,32 @@ def test_what_is_passed_over_changes_nothing(tmp_path: Path, monkeypatch: pytest
     assert len(slow["runs"]) > 5
     for what, known in slow.items():
         assert _bare(fast[what]) == _bare(known), what
+
+
+def test_events_of_a_rule_that_is_held_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = rules_in(tmp_path, HELD)
+    kinds = ["psi" if n % 50 == 1 else "file" for n in range(400)]
+    events = [
+        HistoryRecord(at, Event("push", f"e{n}", "json", at, {"kind": kind, "value": 0.3}))
+        for n, kind in enumerate(kinds)
+        for at in (START + n * 60,)
+    ]
+
+    def play() -> dict[str, Any]:
+        player = Player(configuration, History(lambda: iter(events)), run_duration=1800.0)
+        player.play(START + 400 * 60)
+        found = decided(player.world.store)
+        player.world.close()
+        return found
+
+    taken: list[bool] = []
+    take = EventCoalescer.take
+    monkeypatch.setattr(EventCoalescer, "take", lambda *given: taken.append(take(*given)) or taken[-1])
+    fast = play()
+    monkeypatch.setattr(EventCoalescer, "take", lambda *_: False)
+    slow = play()
+    assert {what: _bare(rows) for what, rows in fast.items()} == {what: _bare(rows) for what, rows in slow.items()}
+    assert sum(taken) > 250
 
 
 def _bare(found: list[Any]) -> list[Any]:
