@@ -18,7 +18,7 @@ from retrainer.store.base import StoreError
 from retrainer.store.changes import Changed, StoreMark, changed_since
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from retrainer.store.base import Store
     from retrainer.store.scope import Scope
@@ -37,8 +37,9 @@ MOST_LISTENERS = 200
 class Changes:
     """Reads the store for all listeners. Its methods run in the web server's loop, except `close`."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, role: Callable[[], object]) -> None:
+        """``role``: what this replica is, and which one leads. If that changes, all is to be asked for again."""
+        self._store, self._role = store, role
         self.listeners: set[asyncio.Queue[Changed | None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,15 +81,17 @@ class Changes:
     async def _read(self) -> None:
         mark: StoreMark | None = None
         reachable = True
+        role: object = None
         while True:
             try:
                 mark, changed = await asyncio.to_thread(self._store.read, partial(changed_since, mark=mark))
+                before, role = role, await asyncio.to_thread(self._role)
             except StoreError as error:
                 if reachable:
                     log.warning("changes.store_unreachable", error=str(error))
                 reachable, mark = False, None
             else:
-                changed = changed if reachable else Changed(everything=True)
+                changed = changed if reachable and before in (None, role) else Changed(everything=True)
                 reachable = True
                 if changed:
                     self._tell(changed)

@@ -112,18 +112,26 @@ def _address(store: StoreSettings) -> StoreAddress:
 
 def _api(daemon: Daemon, certificate: ServedCertificate | None) -> ApiContext:
     engine, ingestion, health = daemon.engine, daemon.ingestion, daemon.health
+
+    def leader() -> str:
+        return "" if daemon.lead.held else daemon.store.leader()
+
+    def role() -> object:
+        daemon.reload.follow_pauses()  # before pages ask again for what changed
+        return engine.standby, leader()
+
     return ApiContext(
         settings=daemon.settings,
         engine=engine,
         metrics=daemon.metrics,
         rules=RuleLines(daemon.store, daemon.clock, lambda: engine.catalog),
-        changes=Changes(daemon.store),
+        changes=Changes(daemon.store, role),
         sources=SourceOperations(engine, ingestion.replays, lambda: ingestion.configured, ingestion.sources),
         namespace=engine.transactions.default_namespace,
         activity=ActivityLog(partial(store_rows, engine), engine.clock.now),
         simulations=Simulations(partial(_address, daemon.settings.store), engine.clock.now),
         webhooks=ingestion.webhooks if daemon.tracer is None else with_header(ingestion.webhooks),
-        leader=lambda: "" if daemon.lead.held else daemon.store.leader(),
+        leader=leader,
         workflow_of=daemon.run_workers.workflow_of,
         outputs=daemon.run_workers.workflows.outputs,
         nodes=daemon.run_workers.workflows.nodes,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 PRUNE_EVERY = 60
 LISTEN_EVERY = 1
+PAUSES_EVERY = 1.0
 WATCH_EVERY = 0.5
 """Seconds between two checks that the store is still the one that was opened."""
 CHECKPOINT_EVERY = 2.0
@@ -119,6 +120,7 @@ class Daemon:
             "store": (WATCH_EVERY, self.health.store_watch.look),
             "checkpoint": (CHECKPOINT_EVERY, self.store.checkpoint),
             "clock": (WATCH_EVERY, self.clock_watch.look),
+            "pauses": (PAUSES_EVERY, self.reload.follow_pauses),
             "verdicts": (verdicts.INTERVAL, self.api.rules.verdicts.work),
         }
         if (certificate := self.api.certificate) is not None:

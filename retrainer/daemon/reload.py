@@ -126,6 +126,18 @@ class Reload:
             )
             return loaded
 
+    def follow_pauses(self) -> None:
+        """Take over which rules the leader has paused or resumed, on a standby. A reload in progress does so, too."""
+        if self._leads() or not self._reloading.acquire(blocking=False):
+            return
+        try:
+            catalog = self._engine.catalog
+            followed = catalog.with_pauses(self._engine.store.read(statements.paused_rules))
+            if followed is not catalog and not self._leads():
+                self._engine.catalog = followed
+        finally:
+            self._reloading.release()
+
     def renew_source(self, worker: Worker) -> None:
         """Replace a source whose thread hangs. Raise NotNow while rules are being reloaded."""
         if not self._reloading.acquire(timeout=TICK):

@@ -42,6 +42,7 @@ class Release:
 
     def __init__(self, namespace: str, **values: Any) -> None:
         self.namespace, self.values = namespace, {**VALUES, **values}
+        self.token = self.url = ""
         self._http = httpx.Client()
 
     def install(self) -> None:
@@ -90,11 +91,11 @@ class Release:
 
     def connect(self) -> None:
         """Connect to the pod. Pod addresses are reachable from the node."""
-        token = base64.b64decode(self.get("secret", "retrainer-token")["data"]["token"]).decode()
-        address = f"http://{self.pod['status']['podIP']}:8080"
+        self.token = base64.b64decode(self.get("secret", "retrainer-token")["data"]["token"]).decode()
+        self.url = f"http://{self.pod['status']['podIP']}:8080"
         self._http.close()
         self._http = httpx.Client(
-            base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30.0, trust_env=False
+            base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=30.0, trust_env=False
         )
 
     def _ask(self, path: str, **query: str) -> list[dict[str, Any]]:
@@ -111,9 +112,10 @@ class Release:
         answer = self._http.post(f"/api/v1/rules/{rule}/explain", json={}).raise_for_status().json()
         return str(answer["verdict"])
 
-    def push(self, **data: Any) -> None:
+    def push(self, identity: str = "", /, **data: Any) -> None:
         """Send an event to the platform's webhook."""
-        assert self._http.post("/hooks/push", json=data).status_code == 202
+        headers = {"Idempotency-Key": identity} if identity else {}
+        assert self._http.post("/hooks/push", json=data, headers=headers).status_code == 202
 
     def metric(self, name: str) -> float:
         (value,) = re.findall(rf"^{name} (\S+)$", self._http.get("/metrics").text, re.MULTILINE)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.houses.browser import Visit, browser, visits
 
 from .conftest import kubectl, until
 from .release import PIPELINES, Release, config_map
@@ -13,6 +16,9 @@ from .release import PIPELINES, Release, config_map
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Browser, Locator, Page
+
+__all__ = ["browser"]
 PLATFORM = "version: 1\nsources:\n  push: {type: webhook, path: /hooks/push}\n"
 
 
@@ -29,6 +35,17 @@ def rules(*texts: str) -> str:
     return "version: 1\nrules:\n" + "".join(texts)
 
 
+STUCK = """
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: needs-a-gpu}
+spec:
+  entrypoint: main
+  templates:
+    - name: main
+      nodeSelector: {accelerator: none-has-it}
+      container: {image: "localhost/python:3.11", command: [python3]}
+"""
 MINUTELY = """
   - name: minutely
     triggers: {minutely: {schedule: {cron: "* * * * *"}}}
@@ -69,6 +86,65 @@ def test_a_changed_config_map_is_taken_without_a_restart(release: Release, team:
     config_map(team, "second", rules(on_event("renamed")))
     until(lambda: "renamed" in release.rules() and "added" not in release.rules())
     assert release.pod["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+@pytest.fixture
+def visit(browser: Browser, release: Release) -> Iterator[Visit]:
+    yield from visits(browser, release.url)
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def reach(page: Page, wanted: Locator) -> None:
+    """Move the focus to an element by Tab alone, and press Enter."""
+    wanted.wait_for()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"Tab does not reach {wanted}")
+
+
+def test_the_page_answers_the_questions_of_the_night_by_keyboard(release: Release, team: str, visit: Visit) -> None:
+    kubectl("-n", team, "apply", "-f", "-", given=STUCK)
+    config_map(team, "night", rules(on_event("night").replace("train", "needs-a-gpu")))
+    until(lambda: "night" in release.rules())
+    for number in range(2):
+        release.push(f"day-{number}", tell="night")
+    visitor = visit(release.token)
+    page = visitor.page
+    # Is it this rule, or all?
+    press(page, "g", "r")
+    visitor.shows("minutely")
+    press(page, "/")
+    page.keyboard.type("night")
+    page.get_by_title("night is held: overlap").wait_for()
+    # Why does it not retrain?
+    reach(page, page.get_by_role("link", name="night", exact=True))
+    visitor.shows("night is held: overlap (1 active, overlap: buffer_one)")
+    # Where is its run stuck? In the words of the cluster.
+    reach(page, page.get_by_role("link", name=re.compile(r"^run \w{6}$")).first)
+    visitor.shows("is Pending: Unschedulable: 0/1 nodes are available")
+    # What may I press?
+    reach(page, page.get_by_role("button", name="Cancel …"))
+    visitor.shows("Its inputs are returned, so they count for the next run.")
+    reach(page, page.get_by_role("dialog").get_by_role("button", name="Cancel the run"))
+    page.get_by_role("dialog").get_by_text("The run is").wait_for()
+    press(page, "Escape")
+    visitor.shows("CANCELLED")
+    # Did my file count?
+    press(page, "g", "e")
+    page.get_by_role("searchbox").wait_for()
+    press(page, "/")
+    page.keyboard.type("day-1")
+    press(page, "Enter")
+    row = page.get_by_role("row", name="night").first
+    row.wait_for()
+    assert "matched" in row.inner_text()
 
 
 def test_a_broken_config_map_changes_nothing_and_shows(release: Release, team: str) -> None:

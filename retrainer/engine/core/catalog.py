@@ -58,6 +58,15 @@ class Catalog:
         new = replace(old, paused=by_hand or old.rule.mode == "paused")
         return replace(self, rules={**self.rules, rule: new})
 
+    def with_pauses(self, by_hand: Collection[str]) -> Catalog:
+        """Return the catalog with exactly these rules manually paused."""
+        changed = {
+            name: replace(rule, paused=paused)
+            for name, rule in self.rules.items()
+            if rule.paused != (paused := name in by_hand or rule.rule.mode == "paused")
+        }
+        return replace(self, rules={**self.rules, **changed}) if changed else self
+
     def budget_for(self, rule: CompiledRule) -> Budget | None:
         """Return the budget that pays for a rule's runs: its own, or a shared one."""
         budget = rule.rule.limits.budget

@@ -43,6 +43,8 @@ export class Problem extends Error {
   constructor(
     readonly status: number,
     readonly detail: string,
+    /** Seconds after which it may be asked again; undefined if that would not help. */
+    readonly wait?: number,
   ) {
     super(detail);
   }
@@ -63,6 +65,9 @@ export async function remove(path: PathsWith<"delete">, given: Sent = {}): Promi
   return call("delete", path, given);
 }
 
+/** Seconds to wait if the answer does not say how long. */
+const AGAIN = 5;
+
 /** Called when the API asks for a token. */
 export const hooks = { onSignedOut: (): void => undefined };
 
@@ -74,13 +79,14 @@ async function call(method: Method, path: string, given: Sent): Promise<unknown>
     ...(given.signal === undefined ? {} : { signal: given.signal }),
   }).catch((error: unknown) => {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, "The service does not answer. The page asks again by itself.");
+    throw new Problem(0, "The service does not answer. The page asks again by itself.", AGAIN);
   });
   const json = (response.headers.get("Content-Type") ?? "").includes("json");
   const answer: unknown = json ? await response.json() : await response.text();
   if (response.ok) return answer;
   if (response.status === 401) hooks.onSignedOut();
-  throw new Problem(response.status, detailOf(answer) ?? `the service answered ${response.status}`);
+  const wait = response.status === 503 ? Number(response.headers.get("Retry-After")) || AGAIN : undefined;
+  throw new Problem(response.status, detailOf(answer) ?? `the service answered ${response.status}`, wait);
 }
 
 function filled(path: string, given: Sent): string {

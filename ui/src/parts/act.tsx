@@ -40,6 +40,8 @@ export interface ActProps {
   preview?: (values: Values) => Promise<ComponentChildren>;
   /** Do it. `identity` is one for each time that the dialog was opened, for the header Idempotency-Key. */
   send: (identity: string, values: Values) => Promise<Done>;
+  /** It may be sent twice and is done once, so it is sent again by itself while no leader answers. */
+  repeats?: boolean;
   disabled?: boolean;
   /** There is no button now. An open dialog stays, so that its answer can be read after it changed what is offered. */
   hidden?: boolean;
@@ -55,7 +57,7 @@ export function Act(props: ActProps) {
         disabled={props.disabled}
         hidden={props.hidden}
         onClick={() => {
-          setIdentity(crypto.randomUUID());
+          setIdentity(newIdentity());
           dialog.current?.showModal();
         }}
       >
@@ -68,9 +70,15 @@ export function Act(props: ActProps) {
   );
 }
 
-function Form({ title, subject, what, fields = [], preview, send, identity, close }: ActProps & { identity: string; close: () => void }) {
+/** A new identity. `crypto.randomUUID` is missing on origins that are not secure, such as plain HTTP to another host. */
+function newIdentity(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function Form({ title, subject, what, fields = [], preview, send, repeats = false, identity, close }: ActProps & { identity: string; close: () => void }) {
   const [values, setValues] = useState<Values>(() => Object.fromEntries(fields.map((field) => [field.name, field.initial ?? ""])));
-  const [answer, setAnswer] = useState<Done & { failed?: boolean }>();
+  const [answer, setAnswer] = useState<Done & { failed?: boolean; wait?: number | undefined }>();
+  const form = useRef<HTMLFormElement>(null);
   const [sending, setSending] = useState(false);
   // The button is disabled with the next frame only: a double click may be faster.
   const isSending = useRef(false);
@@ -82,16 +90,21 @@ function Form({ title, subject, what, fields = [], preview, send, identity, clos
     try {
       setAnswer(await send(identity, values));
     } catch (error) {
-      setAnswer({ text: textOf(error), failed: true });
+      setAnswer({ text: textOf(error), failed: true, wait: repeats && error instanceof Problem ? error.wait : undefined });
     } finally {
       isSending.current = false;
       setSending(false);
       live.again();
     }
   };
+  useEffect(() => {
+    if (answer?.wait === undefined) return;
+    const timer = setTimeout(() => form.current?.requestSubmit(), answer.wait * 1000);
+    return () => { clearTimeout(timer); };
+  }, [answer]);
   const open = answer === undefined || answer.failed;
   return (
-    <form onSubmit={(event) => void submit(event)}>
+    <form ref={form} onSubmit={(event) => void submit(event)}>
       <h2>{title}{subject !== undefined && `: ${subject}`}</h2>
       <div>{what}</div>
       {fields.map((field) => (
@@ -103,6 +116,7 @@ function Form({ title, subject, what, fields = [], preview, send, identity, clos
           {visible(answer.text)} {answer.link && <a href={answer.link.address}>{answer.link.text}</a>}
         </p>
       )}
+      {answer?.wait !== undefined && <p>It is sent again every {answer.wait} s until this is closed, and done once.</p>}
       <div class="end">
         <button type="button" onClick={close}>{answer ? "Close" : "Cancel"}</button>
         {open && <button class="main" disabled={sending}>{title}</button>}

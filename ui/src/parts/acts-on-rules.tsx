@@ -30,6 +30,7 @@ export function ActOnRules({ act, rules }: { act: Verb; rules: readonly string[]
       button={button}
       disabled={rules.length === 0}
       title={`${act[0]?.toUpperCase() ?? ""}${act.slice(1)} ${many(rules.length, "rule")}`}
+      repeats
       what={what}
       fields={act === "pause" ? [{ name: "note", label: "Reason, shown with the rules" }] : []}
       preview={async () => preview(act, await ask(act, rules, { dry_run: true }))}
@@ -48,7 +49,7 @@ async function ask(act: Verb, rules: readonly string[], more: { note?: string; d
       answers.push(...items);
     } catch (error) {
       if (at === 0 || !(error instanceof Problem)) throw error;
-      throw new Problem(error.status, `${error.detail} The first ${number(at)} of ${number(rules.length)} rules are done: try again for the others.`);
+      throw new Problem(error.status, `${error.detail} The first ${number(at)} of ${number(rules.length)} rules are done: try again for the others.`, error.wait);
     }
   }
   return answers;

@@ -30,6 +30,7 @@ export function Backfill({ rule, ruleKey, perKey, schedules }: Props & { schedul
     <Act
       button="Backfill …"
       title="Request the runs"
+      repeats
       subject={rule}
       what="Runs for past slots of the rule's schedules, one after the other. They are subject to overlap, budget and pool."
       fields={[

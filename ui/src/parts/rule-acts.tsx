@@ -11,6 +11,7 @@ export function Trigger({ rule, ruleKey = "" }: { rule: string; ruleKey?: string
       button="Trigger …"
       title="Start a manual run"
       subject={ruleKey === "" ? rule : `${rule} ${ruleKey}`}
+      repeats
       what="A manual run is subject to overlap, budget and pool. If one of these blocks it, it waits."
       preview={async () => {
         const [dry, why] = await Promise.all([
@@ -45,6 +46,7 @@ export function Pause({ rule, hidden = false }: { rule: string; hidden?: boolean
       hidden={hidden}
       title="Pause the rule"
       subject={rule}
+      repeats
       what="No run starts until the rule is resumed. Its schedules and data are still recorded."
       fields={[{ name: "note", label: "Reason, shown with the rule" }]}
       send={async (_, { note = "" }): Promise<Done> => {
@@ -62,6 +64,7 @@ export function Resume({ rule, hidden = false }: { rule: string; hidden?: boolea
       hidden={hidden}
       title="Resume the rule"
       subject={rule}
+      repeats
       what="Ends a manual pause, and closes the circuit breakers of all its keys."
       send={async (): Promise<Done> => {
         await post("/api/v1/rules/{rule}/resume", { path: { rule } });

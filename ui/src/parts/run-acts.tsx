@@ -31,6 +31,7 @@ function Cancel({ run }: { run: RunDetail }) {
       button="Cancel …"
       hidden={run.acts.cancel !== ""}
       title="Cancel the run"
+      repeats
       subject={`${run.rule} ${run.id.slice(-6)}`}
       what="Its Workflow is asked to end; the run is CANCELLED once it has. Stop lets exit handlers run, Terminate does not."
       fields={[{ name: "strategy", label: "How", options: ["Stop", "Terminate"], initial: "Stop" }]}
@@ -51,6 +52,7 @@ function Retry({ run }: { run: RunDetail }) {
       button="Retry …"
       hidden={run.acts.retry !== ""}
       title="Start another attempt"
+      repeats
       subject={`${run.rule} ${run.id.slice(-6)}`}
       what="A new Workflow with the same parameters. It is subject to budget and pool."
       preview={async () => {
