@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from retrainer.api import audit
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
     from retrainer.engine.core.catalog import Catalog
     from retrainer.rules.compile import CompiledRule
+    from retrainer.rules.limits import RemainingBudget
+    from retrainer.rules.state import State
     from retrainer.store.base import Store
     from retrainer.util.clock import Clock
 
@@ -50,7 +51,7 @@ class RuleLines:
         rule = self._rule(name)
         configuration = rule.rule.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         explanation = self.explain(name, key)
-        of_rule = explanation if not key else self._store.read(partial(self._explain, rule=rule, key=""))
+        of_rule = explanation if not key else self._explain(rule, "")
         verdict = {name: of_rule[name] for name in ("verdict", "decision", "reason", "until")}
         line = {**self.listing.line(name), **verdict, "next_fire": of_rule["earliest"]}
         return {**line, "configuration": configuration, "explanation": explanation}
@@ -74,7 +75,7 @@ class RuleLines:
             past = self._store.read(lambda conn: audit.explain(conn, name, key, at))
             run = self._store.read(lambda conn: audit.run_started(conn, name, key, at))
             return {**past, "tree": [*past["tree"], *past_values(self._store, rule, key, at, run)]}
-        explanation = self._store.read(lambda conn: self._explain(conn, rule, key, at))
+        explanation = self._explain(rule, key, at)
         explanation["since"] = self._store.read(lambda conn: audit.held_since(conn, explanation))
         explanation["tree"] = [*self._store.read(lambda conn: _unknown_key(conn, rule, key)), *explanation["tree"]]
         if event is not None:
@@ -83,13 +84,19 @@ class RuleLines:
             explanation["event"] = would_match(rule, given, author)
         return explanation
 
-    def _explain(self, conn: Connection, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
+    def _explain(self, rule: CompiledRule, key: str, at: float | None = None) -> dict[str, Any]:
         """Explain a rule and key by their current state, at a given time or now."""
         now = self._clock.now()
-        state = rule_changes.state_as_it_will_be(conn, rule, key, now)
         moment = at if at is not None else now
-        explanation = explain(rule.of_key(key), key, state, moment, budget_balances.of_rule(conn, rule, moment))
-        return {**explanation, "tree": [*explanation["tree"], *self._waiting(conn, rule.name, key)]}
+
+        def stored(conn: Connection) -> tuple[State, RemainingBudget | None, list[dict[str, Any]]]:
+            state = rule_changes.state_as_it_will_be(conn, rule, key, now)
+            return state, budget_balances.of_rule(conn, rule, moment), self._waiting(conn, rule.name, key)
+
+        state, balance, waiting = self._store.read(stored)
+        # The store is free again: each slot until a time that is far away is counted.
+        explanation = explain(rule.of_key(key), key, state, moment, balance)
+        return {**explanation, "tree": [*explanation["tree"], *waiting]}
 
     def _waiting(self, conn: Connection, rule: str, key: str) -> list[dict[str, Any]]:
         """Return the runs of the key that have not started, and what they wait for."""

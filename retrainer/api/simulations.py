@@ -13,7 +13,7 @@ from retrainer.api.description import problems
 from retrainer.api.parameters import Context, Instant, RuleName, refusals
 from retrainer.api.sight import Sees
 from retrainer.api.simulation_views import MovableField, Simulation, SimulationLine, StartedSimulation
-from retrainer.api.views import PRINTABLE, RequestBody
+from retrainer.api.views import MOST, PRINTABLE, RequestBody
 from retrainer.config.models import Rule
 from retrainer.config.rule_text import place_of
 from retrainer.rules.compile import CompiledRule
@@ -32,7 +32,7 @@ MOST_TOGETHER = 10
 LONGEST_NAME = 63
 MOST_FINDINGS = 5
 
-Value = Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | float
+Value = Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | Annotated[float, Field(ge=-MOST, le=MOST)]
 SimulationId = Annotated[str, Path(max_length=26)]
 
 

@@ -68,6 +68,10 @@ def _never(rule: CompiledRule, now: float) -> Iterator[Advice]:
 
 
 def _dead_schedule(rule: CompiledRule, trigger: CompiledSchedule, now: float) -> tuple[str, str] | None:
+    deadline = rule.rule.limits.deadline
+    may_outlast = deadline is not None and bool(rule.mutes)
+    if not trigger.slots.calendars and not may_outlast:  # a thousand slots take as long as the rest of a rule
+        return None
     slots = trigger.slots.between(now, now + 5 * 366 * 86400, SLOTS)
     if slots and all(trigger.slots.excepted(slot) is not None for slot in slots):
         calendars = ", ".join(trigger.schedule.except_)
@@ -75,8 +79,7 @@ def _dead_schedule(rule: CompiledRule, trigger: CompiledSchedule, now: float) ->
             f"never fires: each of its next {many(len(slots), 'slot')} lies in {calendars}",
             "change the cron, or the calendar",
         )
-    deadline = rule.rule.limits.deadline
-    if deadline is None or not rule.mutes:
+    if deadline is None or not may_outlast:
         return None
     for slot in slots:
         until = muted_until(rule, slot)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from retrainer.api import rule_summaries
 from retrainer.api.rule_listing import RuleListing, RuleQuery
 from retrainer.api.verdicts import Verdicts
 from retrainer.store.pages import PageRequest
@@ -151,3 +153,18 @@ def test_explain_says_that_a_key_is_missing_or_unknown(tmp_path: Path) -> None:
         assert key_of("u-1") == []
     finally:
         house.close()
+
+
+def test_a_time_far_away_does_not_hold_the_store(house: DaemonInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, asked, explained = house.app.api.engine.store, [], rule_summaries.explain
+
+    def explain(*given: Any) -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as other:
+            asked.append(other.submit(store.read, lambda conn: conn.exec_driver_sql("SELECT 1").scalar()))
+            wait(asked, 5)
+            assert asked[-1].done()
+        return explained(*given)
+
+    monkeypatch.setattr(rule_summaries, "explain", explain)
+    answer = house.http.post("/api/v1/rules/night/explain", json={"at": "2199-12-31T00:00:00Z"})
+    assert (answer.status_code, [one.result() for one in asked]) == (200, [1])

@@ -176,6 +176,12 @@ def test_a_change_that_is_not_valid_is_refused_in_the_words_of_the_validator(
     assert house.result(changes={EVENTS: 2})["changed"]["problems"] == []
 
 
+@pytest.mark.parametrize("value", [1e308, -1e17])
+def test_a_number_that_is_not_exact_in_json_is_refused(house: WhatIfHouse, value: float) -> None:
+    answer = house.http.post("/api/v1/simulations", json={"rule": "churn", "changes": {ABOVE: value}})
+    assert (answer.status_code, ABOVE in answer.json()["detail"]) == (422, True)
+
+
 def test_a_second_simulation_waits_a_cancelled_one_is_gone_and_more_than_four_are_refused(
     house: WhatIfHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

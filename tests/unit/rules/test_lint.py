@@ -8,6 +8,7 @@ import pytest
 
 from retrainer.config.models import Calendar, Rule
 from retrainer.rules.compile import compile_rule
+from retrainer.rules.cron import Slots
 from retrainer.rules.lint import lint
 
 NOW = 1_800_000_000.0  # Friday 2027-01-15
@@ -114,3 +115,12 @@ def test_rules_that_pass_on_their_name_do_not_race() -> None:
 
 def test_a_good_rule_needs_no_advice() -> None:
     assert advice(body(limits={"mute": ["weekend"], "deadline": "3d"})) == []
+
+
+def test_slots_are_computed_only_if_a_calendar_may_hold_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(Slots, "between", lambda *given: asked.append(given) or [])
+    advice(body(), body("other", limits={"deadline": "1h"}))
+    assert asked == []
+    advice(body(limits={"mute": ["nights"], "deadline": "1h"}))
+    assert len(asked) == 1

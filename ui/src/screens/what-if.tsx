@@ -58,6 +58,12 @@ function Choose() {
   );
 }
 
+/** The end of the period in the address; undefined if it is none. */
+function kept(until: string): number | undefined {
+  const end = Date.parse(until);
+  return end >= 0 ? end : undefined;
+}
+
 function OneRule({ rule }: { rule: string }) {
   const [set, setSet] = useParameter("set");
   const [days, setDays] = useParameter("days");
@@ -68,7 +74,7 @@ function OneRule({ rule }: { rule: string }) {
   const known = fields.data;
   const request = useMemo(() => {
     if (known === undefined) return undefined;
-    const end = until === "" ? opened : Date.parse(until);
+    const end = Math.min(kept(until) ?? opened, opened);
     const length = Number(DAYS.includes(days) ? days : DEFAULT_DAYS) * DAY;
     return { rule, changes: asked(changes, known), text: "", since: new Date(end - length).toISOString(), until: new Date(end).toISOString() };
   }, [known, rule, changes, days, until, opened]);
