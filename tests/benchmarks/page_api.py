@@ -24,9 +24,47 @@ AFTER = 0.02
 """Seconds between two calls, in which the daemon does what else it has to."""
 
 
+FIXED = {
+    "overview": "overview",
+    "rules worst": "rules?order=worst&limit=100",
+    "rules worst, cursor": "rules?order=worst&limit=100&cursor=4%20rule-05000",
+    "rules by name": "rules?limit=100",
+    "rules of a reason": "rules?order=worst&limit=100&state=waiting",
+    "rules of a team": "rules?order=worst&limit=100&label=team%3Dteam-7",
+    "rules named": "rules?order=worst&limit=100&name=777",
+    "rule names": "rules?limit=1000",
+    "facets": "rule-facets",
+    "facets of a team": "rule-facets?label=team%3Dteam-7",
+    "rule": f"rules/{BUSY}",
+    "rule, source": f"rules/{BUSY}/source",
+    "rule, pending": f"rules/{BUSY}/pending",
+    "keys": f"rules/{EACH_KEY}/keys?limit=100",
+    "pending of a key": f"rules/{EACH_KEY}/pending?key=model-00100",
+    "pending events of a key": f"rules/{EACH_KEY}/pending/events?key=model-00100",
+    "requests": f"rules/{BUSY}/requests",
+    "decisions": f"decisions?rule={BUSY}",
+    "runs": "runs",
+    "runs of a rule": f"runs?rule={BUSY}&limit=200",
+    "runs failed": "runs?phase=FAILED",
+    "events": "events",
+    "events of a rule": f"events?rule={DRIFT}",
+    "events matched": "events?outcome=matched",
+    "find an event": "events/find?text=id-500000",
+    "find nothing": "events/find?text=no-such-thing",
+    "dead letters": "dead-letters",
+    "sources": "sources",
+    "source": "sources/push",
+    "upcoming": "upcoming",
+    "limits": "limits",
+    "activity": "activity",
+    "session": "/-/session",
+    "status": "status",
+}
+
+
 @dataclass(slots=True)
 class Call:
-    """Milliseconds of each call of one route. ``holds``: the longest hold of the store in each, if it was timed."""
+    """Milliseconds of each call of one route. ``held``: the longest hold of the store in each, if it was timed."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -52,53 +90,20 @@ def routes(house: FullHouse) -> dict[str, str]:
     run = house.get(f"/api/v1/runs?rule={BUSY}&limit=1")["items"][0]["id"]
     event = house.get("/api/v1/events?limit=1")["items"][0]["seq"]
     return {
-        "overview": "overview",
-        "rules worst": "rules?order=worst&limit=100",
-        "rules worst, cursor": "rules?order=worst&limit=100&cursor=4%20rule-05000",
-        "rules by name": "rules?limit=100",
-        "rules of a reason": "rules?order=worst&limit=100&state=waiting",
-        "rules of a team": "rules?order=worst&limit=100&label=team%3Dteam-7",
-        "rules named": "rules?order=worst&limit=100&name=777",
-        "rule names": "rules?limit=1000",
-        "facets": "rule-facets",
-        "facets of a team": "rule-facets?label=team%3Dteam-7",
-        "rule": f"rules/{BUSY}",
-        "rule, source": f"rules/{BUSY}/source",
-        "rule, pending": f"rules/{BUSY}/pending",
+        **FIXED,
         "series, day": f"rules/{BUSY}/series?since={day}",
         "series, month": f"rules/{BUSY}/series?since={month}",
         "series of values, day": f"rules/{DRIFT}/series?since={day}",
         "series of values, month": f"rules/{DRIFT}/series?since={month}",
-        "keys": f"rules/{EACH_KEY}/keys?limit=100",
-        "pending of a key": f"rules/{EACH_KEY}/pending?key=model-00100",
-        "pending events of a key": f"rules/{EACH_KEY}/pending/events?key=model-00100",
-        "requests": f"rules/{BUSY}/requests",
-        "decisions": f"decisions?rule={BUSY}",
-        "runs": "runs",
-        "runs of a rule": f"runs?rule={BUSY}&limit=200",
-        "runs failed": "runs?phase=FAILED",
         "runs of a month": f"runs?since={month}&until={day}",
         "run": f"runs/{run}",
         "run, workflow": f"runs/{run}/workflow",
         "run, chain": f"runs/{run}/chain",
-        "events": "events",
-        "events of a rule": f"events?rule={DRIFT}",
-        "events matched": "events?outcome=matched",
         "event": f"events/{event}",
-        "find an event": "events/find?text=id-500000",
-        "find nothing": "events/find?text=no-such-thing",
         "density, day": f"events/density?since={day}",
         "density, month": f"events/density?since={month}",
-        "dead letters": "dead-letters",
-        "sources": "sources",
-        "source": "sources/push",
-        "upcoming": "upcoming",
         "upcoming, day": f"upcoming?until={tomorrow}",
         "upcoming, month": f"upcoming?until={next_month}",
-        "limits": "limits",
-        "activity": "activity",
-        "session": "/-/session",
-        "status": "status",
     }
 
 
