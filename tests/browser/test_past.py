@@ -177,3 +177,10 @@ def test_the_chart_is_accessible_and_fits_a_phone(house: House, visit: Visit, th
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
         assert [f"{v['id']}: {v['nodes'][0]['html']}" for v in found["violations"]] == []
+
+
+def test_an_address_with_no_time_says_so_and_shows_now(house: House, visit: Visit) -> None:
+    visitor = visit()
+    visitor.go("/rules/churn?at=NaN")
+    visitor.shows("“NaN” is no time")
+    visitor.shows("Why, now")

@@ -14,6 +14,7 @@ import { onKeys } from "../state/keys";
 import { useQuery } from "../state/query";
 import { mayAct } from "../state/session";
 import { visible } from "../state/text";
+import { isTime } from "../state/time";
 import { toneOfDecision } from "../state/tones";
 import { RuleTabs } from "./rule/tabs";
 import "../styles/chart.css";
@@ -27,7 +28,8 @@ export function RuleScreen() {
   const { params } = useRoute();
   const rule = params.rule ?? "";
   const [key, setKey] = useParameter("key");
-  const [at, setAt] = useParameter("at");
+  const [given, setAt] = useParameter("at");
+  const at = isTime(given) ? given : "";
   const of = { rules: [rule] };
   const line = useQuery(
     `rule ${rule} ${key}`,
@@ -59,6 +61,7 @@ export function RuleScreen() {
   return (
     <>
       <Stale problem={line.problem} />
+      {given !== at && <p class="note wait" role="status">“{visible(given)}” is no time, as 2026-11-30T08:00:00Z is. This is how it is now.</p>}
       <Head line={line.data} explanation={explanation.data} ruleKey={key} at={at} onNow={() => { setAt(""); }} />
       <Links links={line.data.links} />
       {isKeyed && <KeyChoice rule={rule} value={key} onKey={setKey} />}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { absolute, brief, relative, span } from "./time";
+import { absolute, brief, isTime, relative, span } from "./time";
 
 describe("span", () => {
   it.each([
@@ -28,4 +28,15 @@ describe("times", () => {
     expect(brief("2026-11-30T23:30:00Z", "UTC", now)).toBe("23:30:00");
     expect(brief("2026-11-29T23:30:00Z", "UTC", now)).toBe("2026-11-29 23:30");
   });
+});
+
+it.each([
+  ["2026-11-30T08:00:00Z", true],
+  ["2026-11-30T08:00:00.125+05:45", true],
+  ["2026-11-30T08:00:00", false],
+  ["2026-13-30T08:00:00Z", false],
+  ["NaN", false],
+  ["", false],
+])("knows whether %j is a time", (given, known) => {
+  expect(isTime(given)).toBe(known);
 });

@@ -21,6 +21,11 @@ export function span(seconds: number): string {
   return parts.join(" ") || "0s";
 }
 
+/** Whether a text is a time that the API takes: RFC 3339 with a zone. */
+export function isTime(text: string): boolean {
+  return /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text));
+}
+
 /** A time relative to now: "in 5m", "3h ago". */
 export function relative(at: string | number, now: number): string {
   const seconds = (new Date(at).getTime() - now) / 1000;
