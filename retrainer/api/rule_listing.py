@@ -138,7 +138,7 @@ class RuleListing:
         counts: dict[str, Counter[str]] = {facet: Counter() for facet in ("team", "reason", "mode", "source")}
         total = needs = unknown = 0
         groups = Counter(
-            (facts, None if verdict is None else (verdict.decision, verdict.reason), _needs_somebody(verdict, now))
+            (facts, _said(verdict), _needs_somebody(verdict, now))
             for verdict, facts in ((verdicts.get(name), facts) for name, facts in self._visible(catalog, query))
         )
         for (facts, said, needy), rules in groups.items():
@@ -177,19 +177,22 @@ class RuleListing:
                 yield name, facts
 
     def _places(self, catalog: Catalog, query: RuleQuery) -> list[Place]:
-        """Return the places of the rules that meet all conditions which need no verdict, in order."""
+        """Return the places of the rules that meet the conditions, or may once their verdict is made, in order."""
         unmet = cache(partial(_Facts.unmet, query=query))
         names = [name for name, facts in self._visible(catalog, query) if not unmet(facts)]
+        verdicts, now = self._verdicts.of(names), self._clock.now()
+        if query.state:
+            facts, due = self._facts(catalog), set(self._verdicts.missing(names))
+            names = [n for n in names if n in due or facts[n].is_in_state(_said(verdicts.get(n)), query.state)]
         if not query.worst_first:
             return sorted((0, name) for name in names)
-        verdicts, now = self._verdicts.of(names), self._clock.now()
         return sorted((_rank(verdicts[name], now) if name in verdicts else _UNKNOWN, name) for name in names)
 
     def _lines(self, catalog: Catalog, names: Sequence[str], query: RuleQuery) -> dict[str, dict[str, Any]]:
         """Return the lines of those rules that meet the conditions of state and time."""
         verdicts, now = self._verdicts.current(names), self._clock.now()
         facts = self._facts(catalog)
-        found = [n for n, v in verdicts.items() if facts[n].is_in_state((v.decision, v.reason), query.state)]
+        found = [n for n, v in verdicts.items() if facts[n].is_in_state(_said(v), query.state)]
         stored = self._store.read(partial(_stored, rules=[catalog.rules[name] for name in found]))
         if query.page.has_period:
             found = [n for n in found if (run := stored[n][0]) is not None and query.page.covers(run.created_at)]
@@ -226,6 +229,10 @@ def _facts_of(rule: CompiledRule, same: dict[object, _Facts]) -> _Facts:
     mode = "paused" if rule.paused else rule.rule.mode
     facts = team, mode, rule.rule.mode, frozenset(sources_of(rule))
     return same.setdefault(facts, _Facts(*facts))
+
+
+def _said(verdict: Verdict | None) -> _Said:
+    return None if verdict is None else (verdict.decision, verdict.reason)
 
 
 def _needs_somebody(verdict: Verdict | None, now: float) -> bool:
