@@ -140,7 +140,7 @@ class Http(Model):
     allowed_origins: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s?#@]+$")]] = Field(default=[])
     """Origins of web pages (`https://console.example.org`) that may send requests. All others are refused."""
     external_url: Annotated[str, Field(pattern=r"^https?://[^\s?#@/]+(/[^\s?#@/]+)*/?$")] | None = None
-    """Address at which browsers reach the daemon, such as `https://ml.example.org/retrainer`, if a proxy is in front of
+    """Address at which browsers reach the daemon, such as `https://ml.example.com/retrainer`, if a proxy is in front of
     it. Links to the page begin with it. Its host and origin are allowed. A proxy may remove its path from requests, or
     leave it there."""
 

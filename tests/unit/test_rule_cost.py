@@ -32,7 +32,7 @@ def asked(folder: Path, rules: int) -> tuple[dict[str, Any], int]:
 def test_it_is_as_many_statements_with_many_rules_as_with_one(tmp_path: Path) -> None:
     (few, cost), (many, cost_of_many) = asked(tmp_path / "few", 1), asked(tmp_path / "many", 60)
     assert few["name"] == many["name"] == "r0"
-    assert cost_of_many == cost < 15
+    assert cost_of_many == cost <= 15
 
 
 def test_one_that_is_not_there_is_a_lookup_error(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_the_process_ends_when_a_thread_hangs_that_cannot_be_replaced(tmp_path: 
 
 
 def test_an_engine_that_hangs_fails_the_liveness_probe(daemon: Daemon) -> None:
-    daemon.start(RETRAINER_HANG_AT="engine:10", RETRAINER_PATIENCE="0.1")
+    daemon.start(RETRAINER_HANG_AT="engine:20", RETRAINER_PATIENCE="0.1")
     assert daemon.http.get("/healthz").status_code == 200
     assert not all(post(daemon, number) for number in range(20))
     answer = until(lambda: (found := daemon.http.get("/healthz")).status_code == 503 and found, "the probe fails", 120)
@@ -146,7 +146,7 @@ def test_a_source_that_hangs_is_replaced_and_its_events_come(daemon: Daemon) -> 
 
 
 def test_a_stop_that_a_thread_keeps_from_ending_ends_all_the_same(daemon: Daemon) -> None:
-    daemon.start(RETRAINER_HANG_AT="engine:10", RETRAINER_PATIENCE="0.1")
+    daemon.start(RETRAINER_HANG_AT="engine:20", RETRAINER_PATIENCE="0.1")
     assert not all(post(daemon, number) for number in range(20))
     os.kill(daemon.process.pid, signal.SIGTERM)
     assert daemon.died() == FAILED

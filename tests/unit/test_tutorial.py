@@ -91,7 +91,7 @@ class Walk:
         done = subprocess.run(
             ["bash", "-c", command], cwd=self.here, env=self._environment, capture_output=True, text=True, check=False
         )
-        printed = done.stdout + done.stderr
+        printed = (done.stdout + done.stderr).replace(f":{self._port}/", ":8080/")
         return printed if printed.endswith("\n") or not printed else printed + "\n"
 
     def ends(self) -> int:

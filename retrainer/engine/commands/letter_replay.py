@@ -14,6 +14,7 @@ from retrainer.engine.intake.events import take_in
 from retrainer.sources.base import Batch, ReplayScope
 from retrainer.store import tables as t
 from retrainer.telemetry.secrets import SECRETS
+from retrainer.util.counts import many
 from retrainer.util.error_text import words
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _in_words(decided: list[DecisionMade]) -> str:
         for one in decided[:MOST_SHOWN]
     ]
     more = len(decided) - len(shown)
-    return "; ".join([*shown, *([f"and {more} more decisions"] if more > 0 else [])]) or "it is counted"
+    return "; ".join([*shown, *([f"and {many(more, 'decision')} more"] if more > 0 else [])]) or "it is counted"
 
 
 def extent(tx: Transaction, ids: Collection[int]) -> dict[str, int]:

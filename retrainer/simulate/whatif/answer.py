@@ -14,6 +14,7 @@ from retrainer.simulate.whatif.job import WhatIfError
 from retrainer.simulate.whatif.proposal import Proposal, RuleText
 from retrainer.simulate.whatif.snapshot import Kept, opened
 from retrainer.simulate.whatif.variants import ChildPlay, active, play
+from retrainer.util.counts import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,7 @@ class Answer:
         runs = snapshot.runs(rules)
         key = (job.store, job.rule, job.since, job.until, rules, sources, dict(text.files), runs)
         inputs = self._memory.inputs(key, lambda: _inputs(job, snapshot, runs, sources, _rule(current, job.rule)))
-        self._report(READ, "playing" if job.hidden else f"playing {len(inputs.events)} events")
+        self._report(READ, "playing" if job.hidden else f"playing {many(len(inputs.events), 'event')}")
         return inputs
 
     def _play(

@@ -69,7 +69,8 @@ def _of_inputs(case: PlayedCase) -> Iterator[str]:
     if begin is None:
         yield "No input of this rule is kept for this period; only schedules and the age of the model act."
     elif not case.inputs.whole:
-        yield f"Too many inputs: only the latest {len(case.inputs.events)} events are played, from {_time(begin)} on."
+        played = many(len(case.inputs.events), "event")
+        yield f"Too many inputs: only the latest are played, {played} from {_time(begin)} on."
     elif begin > case.job.since:
         yield f"No input before {_time(begin)} is kept: both variants begin then, without data and without a last run."
     else:

@@ -227,7 +227,7 @@ def test_a_budget_that_cannot_be_found_out_holds_up_its_own_runs_alone(
 ) -> None:
     rules = [{"name": name, "triggers": data(), "limits": {"budget": name}} for name in ("bad", "good")]
     bench = make(*rules)
-    spent = budget_balances._spent
+    spent = budget_balances._spent_rows
 
     def failing(conn: Any, names: Any, *more: Any, **rest: Any) -> Any:
         if "bad" in names:
@@ -235,7 +235,7 @@ def test_a_budget_that_cannot_be_found_out_holds_up_its_own_runs_alone(
         return spent(conn, names, *more, **rest)
 
     bench.budgets({name: {"runs": 5, "per": "1d"} for name in ("bad", "good")})
-    monkeypatch.setattr(budget_balances, "_spent", failing)
+    monkeypatch.setattr(budget_balances, "_spent_rows", failing)
     bench.deliver([event(1)])
     assert [run.rule for run in start(bench)] == ["good"]
     monkeypatch.undo()

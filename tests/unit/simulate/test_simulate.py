@@ -117,7 +117,7 @@ WRONG = [
     pytest.param('{"source": "push", "time": 1, "data": [1]}', "`data` is a list", id="data that is a list"),
     pytest.param('{"source": "push", "time": 1, "attributes": 5}', "`attributes` is a whole", id="attributes"),
     pytest.param('{"source": 5, "time": 1}', "`source` is a whole number", id="a source without a name"),
-    pytest.param('{"table": "events", "row": {"seq": 1}}', "events.jsonl:1: `attributes` is missing", id="half a row"),
+    pytest.param('{"table": "events", "row": {"seq": 1}}', "events.jsonl:1: `at` is missing", id="half a row"),
     pytest.param('{"table": "runs", "row": {"id": "r"}}', "`rule` is missing", id="half a run"),
     pytest.param('{"source": "pusch", "time": 1}', "the source `pusch` (did you mean `push`?)", id="misspelt source"),
     pytest.param(
