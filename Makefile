@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export UV_CACHE_DIR ?= $(HOME)/.cache/uv
 
-.PHONY: help setup demo test coverage lint audit test-api test-browser test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs ui lock clean mutate-alerts
+.PHONY: help setup demo test coverage lint audit test-api test-browser screenshots test-integration test-cluster image chart release version bench bench-peers soak study dashboards reference docs ui lock clean mutate-alerts
 
 help:
 	@echo "make setup             make .venv with everything locked in requirements.lock"
@@ -16,6 +16,7 @@ help:
 	@echo "make audit             shellcheck, hadolint, checkov, deptry, codespell and pyroma, with their exceptions in deploy/audit (Go)"
 	@echo "make test-api          schemathesis asks a running daemon everything that openapi.json describes (EXAMPLES=10 made-up requests of each operation; SEED=n)"
 	@echo "make test-browser      journeys through the page in a real browser (chromium; Node 20.19 or newer)"
+	@echo "make screenshots       write the pictures of the page in docs/how-to/pictures anew (chromium)"
 	@echo "make test-integration  the tests on real Kafka, MinIO, PostgreSQL, SQS, SNS, S3, Prometheus and Alertmanager (Debian, Java 17, Maven, openssl, Go)"
 	@echo "make test-cluster      the tests on a real Kubernetes with a real Argo controller, the chart and the image among them (root on Debian, Go, Java 17, Maven)"
 	@echo "make image             build the image into dist/ (Docker, or buildah as root on Debian; BASE=debian needs no registry)"
@@ -67,6 +68,9 @@ test-api: setup
 
 test-browser: setup ui/node_modules/.package-lock.json
 	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+screenshots: setup
+	$(BIN)/python -m tests.browser.pictures
 
 test-integration: setup
 	tests/integration/run $(ARGS)

@@ -89,7 +89,12 @@ function NoLeader() {
 }
 
 function NoScreen() {
-  return <p class="note wait">There is no such screen. <a href={to("/")}>What is going on now</a></p>;
+  return (
+    <>
+      <h1>There is no such screen</h1>
+      <p><a href={to("/")}>What is going on now</a></p>
+    </>
+  );
 }
 
 /** Whether a path is a screen or below it; the first screen has nothing below it. */

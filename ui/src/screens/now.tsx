@@ -32,10 +32,10 @@ export function NowScreen() {
         <Needs groups={needs} unknown={health.store !== "" || verdicts.known < verdicts.rules} />
       </Panel>
       <div class="columns">
-        <Panel title="Rules" extra={<a href={to("/rules")}>all {number(verdicts.rules)}</a>}>
+        <Panel title="Rules" extra={verdicts.rules > 0 && <a href={to("/rules")}>all {number(verdicts.rules)}</a>}>
           <Reasons verdicts={verdicts} />
         </Panel>
-        <Panel title="Running" extra={<Counts of={runs.live} none="nothing" />}>
+        <Panel title="Running" extra={<Counts of={runs.live} none="" />}>
           <Runs runs={runs.running} problem={undefined} ruleShown none="Nothing runs." />
         </Panel>
       </div>

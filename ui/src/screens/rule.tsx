@@ -128,17 +128,19 @@ function Head({ line, explanation, ruleKey, at, onNow }: HeadProps) {
       <dl class="facts">
         {explanation?.since && (<><dt>Since</dt><dd><Moment at={explanation.since} long /></dd></>)}
         {shown.until && (<><dt>Until</dt><dd><Moment at={shown.until} long /></dd></>)}
-        {explanation?.earliest && (<><dt>Earliest run</dt><dd><Moment at={explanation.earliest} long /></dd></>)}
+        {explanation?.earliest && explanation.earliest !== shown.until && (<><dt>Earliest run</dt><dd><Moment at={explanation.earliest} long /></dd></>)}
       </dl>
       {line.description !== "" && <p class="muted">{visible(line.description)}</p>}
-      <p><a href={to("/what-if", { rule: line.name })}>What if</a> <span class="muted">its numbers were others?</span></p>
-      {mayAct() && (
-        <div class="acts">
-          <Trigger rule={line.name} ruleKey={ruleKey} />
-          <Resume rule={line.name} hidden={!stopped} />
-          <Pause rule={line.name} hidden={stopped} />
-        </div>
-      )}
+      <div class="acts">
+        {mayAct() && (
+          <>
+            <Trigger rule={line.name} ruleKey={ruleKey} />
+            <Resume rule={line.name} hidden={!stopped} />
+            <Pause rule={line.name} hidden={stopped} />
+          </>
+        )}
+        <a href={to("/what-if", { rule: line.name })}>What if its numbers were others?</a>
+      </div>
     </header>
   );
 }

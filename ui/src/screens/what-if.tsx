@@ -43,7 +43,7 @@ function Choose() {
       {found.data === undefined ? (
         <Missing problem={found.problem} what="rules" />
       ) : found.data.items.length === 0 ? (
-        <p class="muted">No rule has this in its name.</p>
+        <p class="muted">{name === "" ? "There is no rule yet." : "No rule has this in its name."}</p>
       ) : (
         <ul class="chosen">
           {found.data.items.map((line) => (

@@ -53,9 +53,9 @@ interface FoundProps {
 
 function Found({ result, simulation, changed, rule, stale }: FoundProps) {
   return (
-    <div class={stale ? "found stale" : "found"} aria-busy={stale}>
+    <div class={stale ? "played stale" : "played"} aria-busy={stale}>
       <p class="verdict" aria-live="polite">{sentence(result, changed)}</p>
-      <Panel title="Both on one time axis" extra={<span class="muted">{stale ? "of the numbers before" : `${result.current.runs} runs as it is, ${result.proposed.runs} as changed`}</span>}>
+      <Panel title="Both on one time axis" extra={<span class="muted">{stale ? "of the numbers before" : `${many(result.current.runs, "run")} as it is, ${number(result.proposed.runs)} as changed`}</span>}>
         <Chart result={result} since={Date.parse(simulation.since)} until={Date.parse(simulation.until)} />
       </Panel>
       <Panel title="Sums">
