@@ -79,6 +79,7 @@ class Daemon:
         self.certificate = None
         self.namespace = "default"
         self.engine = SimpleNamespace(
+            standby=False,
             catalog=SimpleNamespace(rules={"churn": Rule.model_validate(RULE)}, pools={}),
             clock=SimpleNamespace(now=lambda: NOW, monotonic=time.monotonic),
             store=SimpleNamespace(read=self._read, size=lambda: 5),
