@@ -11,6 +11,8 @@ from tests.browser.conftest import AXE, RULES
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.browser.conftest import House, Visit, Visitor
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>\u202egnp"
@@ -158,6 +160,13 @@ def test_new_events_are_announced_while_rows_are_looked_at(house: House, visit: 
     page.get_by_role("row", name="f3").wait_for(timeout=15_000)
 
 
+def listed(page: Page) -> int:
+    """Return how many rows a table has. Of more than a hundred only those in sight are drawn."""
+    table = page.locator("table").last
+    total = table.get_attribute("aria-rowcount")
+    return table.locator("tbody tr").count() if total is None else int(total) - 1
+
+
 def test_a_long_list_is_read_on_and_never_has_more_than_200_rows(house: House, visit: Visit) -> None:
     for number in range(260):
         house.push(f"e{number}", kind="other")
@@ -165,7 +174,7 @@ def test_a_long_list_is_read_on_and_never_has_more_than_200_rows(house: House, v
     page = visitor.go("/events")
     for count in (100, 150, 200):
         page.get_by_role("button", name="More events").click()
-        until(lambda count=count: page.locator("tbody tr").count() == count, f"{count} rows are shown")
+        until(lambda count=count: listed(page) == count, f"{count} rows are listed")
     page.get_by_role("button", name="More events").click()
     visitor.shows("These are not the newest.")
     assert page.locator("tbody tr").count() <= 50
