@@ -119,7 +119,7 @@ def test_activity_is_filtered_by_the_address(house: House, visit: Visit) -> None
     page.get_by_role("combobox", name="Act", exact=True).select_option("pause")
     page.get_by_role("row", name="resume").wait_for(state="detached")
     assert "act=pause" in page.url
-    assert page.get_by_role("row", name="churn").count() == 1
+    page.get_by_role("row", name="churn").wait_for()
     page.get_by_label("Result").select_option("refused")
     visitor.shows("No act is so.")
     page.get_by_role("button", name="Clear filters").click()
