@@ -26,7 +26,9 @@ def test_an_open_circuit_is_closed_where_it_is_seen(house: House, visit: Visit) 
     visitor.shows("Once their cause is gone, resume the rule.")
     page.get_by_role("button", name="Resume …").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume the rule").click()
+    visitor.shows("The rule is active again.")
     page.get_by_text("Once their cause is gone, resume the rule.").wait_for(state="detached")
+    assert page.get_by_role("dialog").get_by_text("The rule is active again.").is_visible()
     acts = house.http.get("/api/v1/activity").json()["items"]
     assert [(act["act"], act["by"], act["rule"]) for act in acts if act["act"] == "resume"] == [
         ("resume", "ops", "fraud")

@@ -2,6 +2,7 @@ import { LocationProvider, Route, Router, useLocation } from "preact-iso";
 import { useEffect } from "preact/hooks";
 
 import { get } from "./api/client";
+import { ActDialog } from "./parts/act";
 import { Missing } from "./parts/basics";
 import { ActivityScreen } from "./screens/activity";
 import { CompareScreen } from "./screens/compare";
@@ -56,23 +57,24 @@ function Screen() {
   if (session.value === null) return <SignIn />;
   return (
     <>
-    <NoLeader />
-    <Router>
-      <Route path={to("/rules/:rule")} component={RuleScreen} />
-      <Route path={to("/runs/compare")} component={CompareScreen} />
-      <Route path={to("/runs/:run")} component={RunScreen} />
-      <Route path={to("/runs")} component={RunsScreen} />
-      <Route path={to("/rules")} component={RulesScreen} />
-      <Route path={to("/events")} component={EventsScreen} />
-      <Route path={to("/sources/:source")} component={SourceScreen} />
-      <Route path={to("/sources")} component={SourcesScreen} />
-      <Route path={to("/what-if")} component={WhatIfScreen} />
-      <Route path={to("/upcoming")} component={UpcomingScreen} />
-      <Route path={to("/limits")} component={LimitsScreen} />
-      <Route path={to("/activity")} component={ActivityScreen} />
-      <Route path={to("/")} component={NowScreen} />
-      <Route default component={NoScreen} />
-    </Router>
+      <NoLeader />
+      <ActDialog />
+      <Router>
+        <Route path={to("/rules/:rule")} component={RuleScreen} />
+        <Route path={to("/runs/compare")} component={CompareScreen} />
+        <Route path={to("/runs/:run")} component={RunScreen} />
+        <Route path={to("/runs")} component={RunsScreen} />
+        <Route path={to("/rules")} component={RulesScreen} />
+        <Route path={to("/events")} component={EventsScreen} />
+        <Route path={to("/sources/:source")} component={SourceScreen} />
+        <Route path={to("/sources")} component={SourcesScreen} />
+        <Route path={to("/what-if")} component={WhatIfScreen} />
+        <Route path={to("/upcoming")} component={UpcomingScreen} />
+        <Route path={to("/limits")} component={LimitsScreen} />
+        <Route path={to("/activity")} component={ActivityScreen} />
+        <Route path={to("/")} component={NowScreen} />
+        <Route default component={NoScreen} />
+      </Router>
     </>
   );
 }

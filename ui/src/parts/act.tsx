@@ -1,4 +1,6 @@
+import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useLocation } from "preact-iso";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Problem } from "../api/client";
@@ -43,30 +45,31 @@ export interface ActProps {
   /** It may be sent twice and is done once, so it is sent again by itself while no leader answers. */
   repeats?: boolean;
   disabled?: boolean;
-  /** There is no button now. An open dialog stays, so that its answer can be read after it changed what is offered. */
-  hidden?: boolean;
 }
 
-/** A button and its dialog: what the act does, its dry run, then a confirmation. It shows what the engine answered, never a guess. */
+/** The act whose dialog is open, as it was offered then. */
+const opened = signal<(ActProps & { identity: string }) | null>(null);
+
+/** The button of an act. */
 export function Act(props: ActProps) {
+  return <button disabled={props.disabled} onClick={() => { opened.value = { ...props, identity: newIdentity() }; }}>{props.button}</button>;
+}
+
+/**
+ * The dialog of an act: what it does, its dry run, then a confirmation. It shows what the engine answered, never a guess.
+ * It is beside the screens, so it can still be read after the act changed what they offer; another screen closes it.
+ */
+export function ActDialog() {
+  const { path } = useLocation();
   const dialog = useRef<HTMLDialogElement>(null);
-  const [identity, setIdentity] = useState("");
+  const act = opened.value;
+  useEffect(() => { if (act !== null) dialog.current?.showModal(); }, [act]);
+  useEffect(() => () => { opened.value = null; }, [path]);
+  if (act === null) return null;
   return (
-    <>
-      <button
-        disabled={props.disabled}
-        hidden={props.hidden}
-        onClick={() => {
-          setIdentity(newIdentity());
-          dialog.current?.showModal();
-        }}
-      >
-        {props.button}
-      </button>
-      <dialog ref={dialog} aria-label={props.title} onClose={() => { setIdentity(""); }}>
-        {identity !== "" && <Form {...props} key={identity} identity={identity} close={() => dialog.current?.close()} />}
-      </dialog>
-    </>
+    <dialog ref={dialog} key={act.identity} aria-label={act.title} onClose={() => { opened.value = null; }}>
+      <Form {...act} close={() => dialog.current?.close()} />
+    </dialog>
   );
 }
 

@@ -20,8 +20,6 @@ interface Props {
   subject: string;
   /** The letters that are meant, when the dialog needs them. */
   wanted: () => Promise<Wanted>;
-  /** There is no such letter any more; an open dialog stays. */
-  hidden?: boolean;
 }
 
 /** Letters of one request. */
@@ -39,11 +37,10 @@ async function inParts<T>(ids: readonly number[], send: (ids: number[]) => Promi
 }
 
 /** Process dead letters again, after a preview of what each would do. */
-export function Replay({ subject, wanted, hidden = false }: Props) {
+export function Replay({ subject, wanted }: Props) {
   return (
     <Act
       button="Replay …"
-      hidden={hidden}
       title="Replay dead letters"
       subject={subject}
       what="Each is offered again to the rule that failed on it. One that counts is no dead letter any more; one that fails again stays."
@@ -92,11 +89,10 @@ function Preview({ answer, more }: { answer: Replayed; more: number }): Componen
 }
 
 /** Delete dead letters for good, after a preview of how many there are. */
-export function Discard({ subject, wanted, hidden = false }: Props) {
+export function Discard({ subject, wanted }: Props) {
   return (
     <Act
       button="Discard …"
-      hidden={hidden}
       title="Discard dead letters"
       subject={subject}
       what="They are deleted permanently. No rule will count them."

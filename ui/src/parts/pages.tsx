@@ -25,10 +25,12 @@ export function Listed<T>({ pages, what, none, beside, children }: Props<T>) {
   return (
     <>
       <Stale problem={problem} />
-      <div class="listed" hidden={empty}>
-        <span role="status">{news ? <Waiting news={news} what={what} /> : <span class="muted">{many(items.length, what)}{more && " shown, there are more"}</span>}</span>
-        {beside}
-      </div>
+      {!empty && (
+        <div class="listed">
+          <span role="status">{news ? <Waiting news={news} what={what} /> : <span class="muted">{many(items.length, what)}{more && " shown, there are more"}</span>}</span>
+          {beside}
+        </div>
+      )}
       {empty ? <p class="muted">{more ? `No ${what} among the latest that were searched.` : none}</p> : children(items)}
       {more && <div><button onClick={more}>{empty ? "Search earlier ones" : `More ${what}s`}</button></div>}
     </>

@@ -39,11 +39,10 @@ export function Trigger({ rule, ruleKey = "" }: { rule: string; ruleKey?: string
   );
 }
 
-export function Pause({ rule, hidden = false }: { rule: string; hidden?: boolean }) {
+export function Pause({ rule }: { rule: string }) {
   return (
     <Act
       button="Pause …"
-      hidden={hidden}
       title="Pause the rule"
       subject={rule}
       repeats
@@ -57,11 +56,10 @@ export function Pause({ rule, hidden = false }: { rule: string; hidden?: boolean
   );
 }
 
-export function Resume({ rule, hidden = false }: { rule: string; hidden?: boolean }) {
+export function Resume({ rule }: { rule: string }) {
   return (
     <Act
       button="Resume …"
-      hidden={hidden}
       title="Resume the rule"
       subject={rule}
       repeats

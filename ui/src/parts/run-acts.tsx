@@ -11,9 +11,9 @@ const PROMOTED = "promoted";
 export function RunActs({ run }: { run: RunDetail }) {
   return (
     <div class="acts">
-      <Cancel run={run} />
-      <Retry run={run} />
-      <Feedback run={run} />
+      {run.acts.cancel === "" && <Cancel run={run} />}
+      {run.acts.retry === "" && <Retry run={run} />}
+      {run.acts.feedback === "" && <Feedback run={run} />}
       <details class="why-not">
         <summary>What cannot be done, and why</summary>
         <ul>
@@ -29,7 +29,6 @@ function Cancel({ run }: { run: RunDetail }) {
   return (
     <Act
       button="Cancel …"
-      hidden={run.acts.cancel !== ""}
       title="Cancel the run"
       repeats
       subject={`${run.rule} ${run.id.slice(-6)}`}
@@ -50,7 +49,6 @@ function Retry({ run }: { run: RunDetail }) {
   return (
     <Act
       button="Retry …"
-      hidden={run.acts.retry !== ""}
       title="Start another attempt"
       repeats
       subject={`${run.rule} ${run.id.slice(-6)}`}
@@ -77,7 +75,6 @@ function Feedback({ run }: { run: RunDetail }) {
   return (
     <Act
       button="Promote …"
-      hidden={run.acts.feedback !== ""}
       title="Report what became of the model"
       subject={`${run.rule} ${run.id.slice(-6)}`}
       what="Only a report: the model itself is promoted elsewhere. Rules that follow a promotion can start, and limits on runs without promotion are counted anew."

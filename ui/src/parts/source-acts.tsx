@@ -39,15 +39,13 @@ interface ReplayProps {
   dryRun?: boolean;
   /** The last replay since the daemon started. */
   last: Replay | null;
-  hidden: boolean;
 }
 
 /** Read a source again. The dry run is a replay that stores nothing, and may take as long. */
-export function ReplaySource({ source, dryRun = false, last, hidden }: ReplayProps) {
+export function ReplaySource({ source, dryRun = false, last }: ReplayProps) {
   return (
     <Act
       button={dryRun ? "Try a replay …" : "Replay …"}
-      hidden={hidden}
       title={dryRun ? "Try a replay" : "Replay the source"}
       subject={source}
       what={dryRun ? "Reads the source again and counts what would happen. Nothing is stored." : "Reads the source again. What a rule has counted before is not counted again; what counts may start runs."}
@@ -78,11 +76,10 @@ function Before({ last, dryRun }: { last: Replay | null; dryRun: boolean }) {
   return <p>The last dry run read {number(last.read)} events: {number(matched)} would count, {number(duplicate)} were counted before, and of {number(unknown)} it is not known.</p>;
 }
 
-export function CancelReplay({ source, hidden }: { source: string; hidden: boolean }) {
+export function CancelReplay({ source }: { source: string }) {
   return (
     <Act
       button="Cancel …"
-      hidden={hidden}
       title="Cancel the replay"
       subject={source}
       what="It ends after the events that it is reading. What was stored stays."

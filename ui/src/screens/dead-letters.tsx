@@ -110,10 +110,10 @@ function Chosen({ number }: { number: string }) {
         <dt>Event</dt><dd class="mono"><a href={to("/events", { text: letter.event })}>{visible(letter.event)}</a></dd>
         <dt>Size</dt><dd>{bytes(letter.size)}{letter.encoding === "base64" && ", shown as base64"}</dd>
       </dl>
-      {mayAdminister() && (
+      {mayAdminister() && !gone && (
         <div class="acts">
-          <Replay subject={`letter ${letter.id}`} wanted={wanted} hidden={gone} />
-          <Discard subject={`letter ${letter.id}`} wanted={wanted} hidden={gone} />
+          <Replay subject={`letter ${letter.id}`} wanted={wanted} />
+          <Discard subject={`letter ${letter.id}`} wanted={wanted} />
         </div>
       )}
       <pre class="text">{visible(pretty(letter.payload))}</pre>

@@ -135,8 +135,7 @@ function Head({ line, explanation, ruleKey, at, onNow }: HeadProps) {
         {mayAct() && (
           <>
             <Trigger rule={line.name} ruleKey={ruleKey} />
-            <Resume rule={line.name} hidden={!stopped} />
-            <Pause rule={line.name} hidden={stopped} />
+            {stopped ? <Resume rule={line.name} /> : <Pause rule={line.name} />}
           </>
         )}
         <a href={to("/what-if", { rule: line.name })}>What if its numbers were others?</a>

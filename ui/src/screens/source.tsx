@@ -103,9 +103,7 @@ function Replays({ detail }: { detail: Detail }) {
   return (
     <Panel title="Replay" extra={mayAdminister() && why === "" && (
       <div class="acts">
-        <ReplaySource source={name} dryRun last={replay} hidden={running} />
-        <ReplaySource source={name} last={replay} hidden={running} />
-        <CancelReplay source={name} hidden={!running} />
+        {running ? <CancelReplay source={name} /> : <><ReplaySource source={name} dryRun last={replay} /><ReplaySource source={name} last={replay} /></>}
       </div>
     )}>
       {why !== "" ? <p class="muted">It cannot be read again: {visible(why)}.</p>
