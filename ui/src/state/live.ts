@@ -62,18 +62,22 @@ function open(): void {
   });
 }
 
-/** Ask for everything, and for the stream: both are refused while nobody is signed in. */
-function listen(): void {
+/**
+ * Ask for everything, and for the stream: both are refused while nobody is signed in. `isNew`: the session begins now, so
+ * the other tabs have to ask anew as well. A tab that only joins them leaves an open stream as it is.
+ */
+function listen(isNew: boolean): void {
   signedIn = true;
   if (holdsStream) open();
-  else channel.postMessage({ signedIn });
+  else channel.postMessage(isNew ? { signedIn } : { joined: true });
   ask();
 }
 
 function start(): void {
-  channel.addEventListener("message", ({ data }: MessageEvent<{ open?: boolean; change?: Hint; signedIn?: boolean }>) => {
+  channel.addEventListener("message", ({ data }: MessageEvent<{ open?: boolean; change?: Hint; signedIn?: boolean; joined?: boolean }>) => {
     if (data.open !== undefined) streaming.value = data.open;
-    if (data.signedIn && holdsStream) open();
+    if (data.joined && holdsStream && streaming.value) channel.postMessage({ open: true });
+    else if ((data.joined || data.signedIn) && holdsStream) open();
     if (data.change) ask(data.change);
     if (data.signedIn) ask();
   });

@@ -11,7 +11,7 @@ export async function whoAmI(): Promise<void> {
   try {
     const found = await get("/-/session");
     session.value = found.name === "" ? null : found;
-    if (session.value !== null) live.listen();
+    if (session.value !== null) live.listen(false);
   } catch {
     setTimeout(() => void whoAmI(), 2000);
   }
@@ -20,7 +20,7 @@ export async function whoAmI(): Promise<void> {
 /** Send the token once; from then on a cookie stands for it. Throw a Problem if it is refused. */
 export async function signIn(token: string): Promise<void> {
   session.value = await post("/-/session", { headers: { Authorization: `Bearer ${token}` } });
-  live.listen();
+  live.listen(true);
 }
 
 export async function signOut(): Promise<void> {
