@@ -11,7 +11,7 @@ from retrainer.api.description import problems
 from retrainer.api.event_counts import DensityQuery, EventCounts
 from retrainer.api.parameters import CURSOR, BigNumber, Context, Limit, Number, Period, Text, page
 from retrainer.api.sight import Sees
-from retrainer.api.views import PRINTABLE, Decided, Id, Json, Moment, Page, View, words
+from retrainer.api.views import PRINTABLE, Id, Json, Moment, Page, Strip, View, words
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import queries
 from retrainer.store.pages import Page as Rows
@@ -87,20 +87,9 @@ class EventDensity(View):
     total: EventCount
 
 
-class Decision(View):
-    id: int
+class Decision(Strip):
     rule: str
     key: str
-    decision: Decided
-    reason: str
-    """A word of docs/reference/reasons.md."""
-    detail: str
-    until: Moment | None = None
-    run: Id | None = None
-    first_at: Moment
-    last_at: Moment
-    count: int
-    """Number of equal consecutive decisions."""
 
 
 class Slot(View):

@@ -9,7 +9,7 @@ from retrainer.api.description import problems
 from retrainer.api.parameters import Context, KeyOfRule, Period, RuleName
 from retrainer.api.pending_series import pending
 from retrainer.api.series import Span, metric
-from retrainer.api.views import Decided, Id, Moment, Phase, View
+from retrainer.api.views import Id, Moment, Phase, Strip, View
 from retrainer.engine.retention import retention_marks
 from retrainer.sources.http.refusal import Refusal
 from retrainer.store import history
@@ -65,21 +65,6 @@ class PendingSeries(View):
     """Earlier amounts were not computed, as too many events arrived since."""
     only_runs: bool
     """Only what each run took is known, as the trigger counts distinct values."""
-
-
-class Strip(View):
-    """Equal consecutive decisions. They last until the following ones."""
-
-    id: int
-    decision: Decided
-    reason: str
-    """A word of docs/reference/reasons.md."""
-    detail: str
-    until: Moment | None = None
-    run: Id | None = None
-    first_at: Moment
-    last_at: Moment
-    count: int
 
 
 class Bar(View):

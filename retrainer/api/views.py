@@ -99,6 +99,22 @@ class Page(BaseModel, Generic[T]):
     next: Annotated[str | None, Field(description=_NEXT)] = None
 
 
+class Strip(View):
+    """Equal consecutive decisions. They last until the following ones."""
+
+    id: int
+    decision: Decided
+    reason: str
+    """A word of docs/reference/reasons.md."""
+    detail: str
+    until: Moment | None = None
+    run: Id | None = None
+    first_at: Moment
+    last_at: Moment
+    count: int
+    """Number of equal consecutive decisions."""
+
+
 class Invalid(View):
     at: str
     """The field or parameter, such as `body.key`."""

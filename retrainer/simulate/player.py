@@ -46,6 +46,25 @@ _LONGEST = 366 * 86400.0
 """Maximum seconds that are simulated after the last input."""
 
 
+def in_steps(
+    steps: int, begin: float, end: float, report: Callable[[float, float, int], None]
+) -> Callable[[float, int], None]:
+    """Return a ``progress`` for `Player` that calls ``report`` about ``steps`` times between two times.
+
+    It gets the time reached, its share of the period, and the event count.
+    """
+    reported = -1
+
+    def progress(at: float, events: int) -> None:
+        nonlocal reported
+        share = min(max(at - begin, 0.0) / (end - begin), 1.0) if end > begin else 1.0
+        if int(share * steps) > reported:
+            reported = int(share * steps)
+            report(at, share, events)
+
+    return progress
+
+
 class Player:
     """Plays a history once, from the first record. ``progress`` is called with the time reached and the event count."""
 

@@ -20,7 +20,7 @@ from retrainer.engine.core.containment import Care
 from retrainer.simulate.history import BadHistory, open_history
 from retrainer.simulate.lookup import RecordedMemory
 from retrainer.simulate.outcome import Outcome, PlayedRun, RecordedDecision, joined, read
-from retrainer.simulate.player import Player
+from retrainer.simulate.player import Player, in_steps
 from retrainer.simulate.ranges import missing
 from retrainer.util import gc_tuning
 
@@ -155,7 +155,7 @@ def _played(
         history,
         run_duration=task.run_duration,
         ranges=ranges,
-        progress=_in_steps(progress, *period(task, history)),
+        progress=in_steps(_STEPS, *period(task, history), lambda *reached: progress(Reached(*reached))),
         care=care,
     )
     gc_tuning.settle()
@@ -164,19 +164,6 @@ def _played(
         return read(player.world.store)
     finally:
         player.world.close()
-
-
-def _in_steps(progress: Progress, begin: float, end: float) -> Callable[[float, int], None]:
-    told = -1
-
-    def emit(at: float, events: int) -> None:
-        nonlocal told
-        share = min(max(at - begin, 0.0) / (end - begin), 1.0) if end > begin else 1.0
-        if int(share * _STEPS) > told:
-            told = int(share * _STEPS)
-            progress(Reached(at, share, events))
-
-    return emit
 
 
 def shares(configuration: Configuration, count: int) -> list[frozenset[str]]:

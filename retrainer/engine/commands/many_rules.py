@@ -144,12 +144,12 @@ _RESUMED = "its circuit breakers are closed, and a manual pause is over"
 
 def _nothing_to_do(tx: Transaction, act: Verb, rule: CompiledRule) -> str:
     """Return why pausing or resuming a rule would change nothing; empty if it would."""
-    noted = tx.conn.execute(select(t.pauses.c.note).where(t.pauses.c.rule == rule.name)).scalar()
+    note = tx.conn.execute(select(t.pauses.c.note).where(t.pauses.c.rule == rule.name)).scalar()
     if act == "pause":
         if rule.rule.mode == "paused":
             return "its `mode` is paused"
-        return f"it is paused already{f': {noted}' if noted else ''}" if noted is not None else ""
-    if noted is not None or rule.per_key:
+        return f"it is paused already{f': {note}' if note else ''}" if note is not None else ""
+    if note is not None or rule.per_key:
         return ""
     state = _state(tx, rule)
     if state.broken or state.quarantine is not None:

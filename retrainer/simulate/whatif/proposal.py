@@ -110,9 +110,9 @@ class RuleText:
 
 
 def _about(origin: str, text: str, changes: Mapping[str, Value]) -> str:
-    told = []
+    changed = []
     for path, value in changes.items():
         before = value_in(text, path)
-        told.append(f"{path} {value}" + (f" instead of {before}" if before else ""))
-    what = f": {', '.join(told)}" if told else ""
+        changed.append(f"{path} {value}" + (f" instead of {before}" if before else ""))
+    what = f": {', '.join(changed)}" if changed else ""
     return f"What if of {origin}{what}"[:LONGEST_ABOUT]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrainer.engine.core.containment import Care
 from retrainer.simulate.outcome import Outcome, RecordedDecision, read
-from retrainer.simulate.player import Player
+from retrainer.simulate.player import Player, in_steps
 from retrainer.simulate.whatif.job import WhatIfError
 from retrainer.util import gc_tuning
 
@@ -75,7 +75,7 @@ def _answer(writing: int, ask: Callable[[], Outcome]) -> None:
             answer: Any = (outcome.runs, [tuple(decision) for decision in outcome.decisions])
         except MemoryError:
             answer = "memory"
-        except Exception as error:  # noqa: BLE001 - told to the parent, whatever it is
+        except Exception as error:  # noqa: BLE001 - the parent reports it, whatever it is
             answer = f"{type(error).__name__}: {error}"
         pickle.dump(answer, pipe, protocol=5)
     os._exit(0)
@@ -111,15 +111,7 @@ def _played(
     care: Care,
 ) -> Outcome:
     begin, _ = history.span or (until, until)
-    told = 0
-
-    def progress(at: float, _events: int) -> None:
-        nonlocal told
-        share = (at - begin) / (until - begin) if until > begin else 1.0
-        if int(share * STEPS) > told:
-            told = int(share * STEPS)
-            report(min(share, 1.0))
-
+    progress = in_steps(STEPS, begin, until, lambda _at, share, _events: report(share))
     player = Player(configuration, history, run_duration=RUN_DURATION, progress=progress, care=care)
     try:
         player.play(until)

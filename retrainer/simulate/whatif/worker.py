@@ -122,7 +122,7 @@ def _result(job: WhatIfJob, memory: PlayedMemory, watch: Callable[[ChildPlay], N
         return {"error": f"it needs more than {job.memory >> 20} MiB of memory: choose a shorter period"}
     except WhatIfError as error:
         return {"refused": str(error)}
-    except Exception as error:  # noqa: BLE001 - told to the daemon, whatever it is
+    except Exception as error:  # noqa: BLE001 - the daemon reports it, whatever it is
         return {"error": f"it failed: {type(error).__name__}: {error}"[:1000]}
 
 
