@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.houses.browser import AXE, ROOT, Visit, Visitor, browser, visits
-from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess
+from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess, template
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -36,17 +36,7 @@ rules:
     limits: {pause_after_failures: 2}
     submit: {workflow_template: fail}
 """
-TEMPLATES = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
----
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: fail}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [sh, -c, "echo no data; exit 3"]}}]}
-"""
+TEMPLATES = template("train", "echo", "trained") + template("fail", "sh", "-c", "echo no data; exit 3")
 TOKENS = """
 http:
   port: 0
@@ -79,6 +69,12 @@ class House(DaemonInProcess):
 
     def ends(self, rule: str, phase: str, count: int) -> None:
         until(lambda: len(self.runs(rule, phase)) >= count, f"{count} runs of {rule} are {phase}")
+
+    def break_fraud(self) -> None:
+        """Let two runs fail, which opens the circuit breaker of `fraud`."""
+        for number in range(2):
+            self.push(f"p{number}", kind="payment")
+            self.ends("fraud", "FAILED", number + 1)
 
 
 @pytest.fixture

@@ -74,9 +74,7 @@ def test_a_circuit_that_failing_runs_opened_is_found_understood_and_closed(house
     visitor = visit()
     page = visitor.go("/")
     visitor.shows("Nothing. All goes on by itself.")
-    for number in range(2):
-        house.push(f"p{number}", kind="payment")
-        house.ends("fraud", "FAILED", number + 1)
+    house.break_fraud()
     visitor.shows("circuit open")
     page.get_by_role("link", name="fraud").first.click()
     visitor.shows("2 of 2 failures in a row")

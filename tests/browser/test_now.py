@@ -13,14 +13,8 @@ if TYPE_CHECKING:
     from tests.browser.conftest import House, Visit
 
 
-def break_fraud(house: House) -> None:
-    for number in range(2):
-        house.push(f"p{number}", kind="payment")
-        house.ends("fraud", "FAILED", number + 1)
-
-
 def test_an_open_circuit_is_closed_where_it_is_seen(house: House, visit: Visit) -> None:
-    break_fraud(house)
+    house.break_fraud()
     visitor = visit()
     page = visitor.go("/")
     visitor.shows("Once their cause is gone, resume the rule.")
@@ -36,7 +30,7 @@ def test_an_open_circuit_is_closed_where_it_is_seen(house: House, visit: Visit) 
 
 
 def test_who_only_reads_sees_what_is_needed_and_presses_nothing(house: House, visit: Visit) -> None:
-    break_fraud(house)
+    house.break_fraud()
     visitor = visit("board")
     page = visitor.go("/")
     visitor.shows("circuit open")
@@ -95,7 +89,7 @@ def test_a_standby_without_leader_says_that_nobody_decides(
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1400])
 def test_it_is_accessible_and_fits(house: House, visit: Visit, theme: str, width: int) -> None:
-    break_fraud(house)
+    house.break_fraud()
     house.http.post("/hooks/push", content="{<b>broken", headers={"content-type": "application/cloudevents+json"})
     visitor = visit(theme=theme, width=width)
     page = visitor.go("/")
@@ -124,7 +118,7 @@ def test_a_screen_asks_again_only_for_what_it_shows(house: House, visit: Visit) 
     other.get_by_text("0 of 2 failures in a row").wait_for()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    break_fraud(house)
+    house.break_fraud()
     other.get_by_text("2 of 2 failures in a row").first.wait_for()
     # The chart asks for the values since its last one.
     assert [url for url in asked if "/api/" in url and "churn" in url and "/series" not in url] == []

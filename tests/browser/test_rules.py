@@ -30,15 +30,8 @@ def press(page: Page, button: str) -> Locator:
     return page.get_by_role("dialog")
 
 
-def break_fraud(house: House) -> None:
-    """Let two runs fail, which opens the circuit breaker of `fraud`."""
-    for number in range(2):
-        house.push(f"p{number}", kind="payment")
-        house.ends("fraud", "FAILED", number + 1)
-
-
 def test_what_needs_somebody_is_first_and_filters_are_in_the_address(house: House, visit: Visit) -> None:
-    break_fraud(house)
+    house.break_fraud()
     visitor = visit()
     page = visitor.go("/rules")
     visitor.shows("2 need somebody")
@@ -126,7 +119,7 @@ def test_rows_stay_where_they_are_while_somebody_points_at_them(house: House, vi
     visitor.shows("None marked")
     assert names(page) == ["churn", "fraud"]
     page.get_by_label("Mark churn").hover()
-    break_fraud(house)
+    house.break_fraud()
     visitor.shows("The order has changed.")
     page.locator(".found tr", has_text="fraud").get_by_text("circuit open", exact=True).wait_for()
     assert names(page) == ["churn", "fraud"]

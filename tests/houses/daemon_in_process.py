@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import httpx
@@ -53,3 +54,14 @@ def furnish(folder: Path, settings: str, rules: str, template: str | None = None
     (folder / "retrainer.yaml").write_text(settings)
     if template is not None:
         (folder / "templates/train.yaml").write_text(template)
+
+
+def template(name: str, *command: str) -> str:
+    """Return a WorkflowTemplate with one step, as a document of YAML."""
+    step = json.dumps({"name": "main", "container": {"image": "x", "command": command}})
+    return f"""---
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {{name: {name}}}
+spec: {{entrypoint: main, templates: [{step}]}}
+"""

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import structlog
 
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ rules:
     triggers: {files: {data: {source: push, match: {kind: file}, where: WHERE, batch: {at_least: {events: 2}}}}}
     submit: {workflow_template: train}
 """
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
-"""
+TEMPLATE = template("train", "echo", "trained")
 LETTERS = "/api/v1/dead-letters"
 
 

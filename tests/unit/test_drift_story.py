@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -38,14 +38,7 @@ rules:
       old: {freshness: {max_age: 14d}}
     submit: {workflow_template: train}
 """
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec:
-  entrypoint: main
-  templates: [{name: main, container: {image: any, command: ["true"]}}]
-"""
+TEMPLATE = template("train", "true")
 
 
 class Story(DaemonInProcess):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.engine.commands import operator_commands
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.houses.teams import TeamsDaemon, teams
 
 if TYPE_CHECKING:
@@ -37,17 +37,7 @@ rules:
   - name: due
     triggers: {d: {data: {source: push, match: {data.k: due}}}}
 """
-TEMPLATES = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
----
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: sleep}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [sleep, "60"]}}]}
-"""
+TEMPLATES = template("train", "echo", "trained") + template("sleep", "sleep", "60")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.houses.teams import TeamsDaemon, teams
 from tests.waiting import until
 
@@ -29,17 +29,7 @@ rules:
     submit: {workflow_template: fail}
   - {name: d-dark, mode: shadow, triggers: {d: {data: {source: other, match: {k: d}}}}}
 """
-TEMPLATES = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
----
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: fail}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [sh, -c, "exit 3"]}}]}
-"""
+TEMPLATES = template("train", "echo", "trained") + template("fail", "sh", "-c", "exit 3")
 WORST = ["c-broken", "b-paused", "a-idle", "d-dark"]
 
 

@@ -17,7 +17,7 @@ from retrainer.simulate.whatif.answer import PlayedMemory
 from retrainer.simulate.whatif.assumptions import PlayedCase, assumptions
 from retrainer.simulate.whatif.job import StoreAddress, WhatIfJob
 from retrainer.simulate.whatif.snapshot import Kept, Snapshot
-from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess
+from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess, template
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ rules:
     triggers: {each: {data: {source: push, match: {kind: payment}}}}
     submit: {workflow_template: train}
 """
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: ["true"]}}]}
-"""
+TEMPLATE = template("train", "true")
 EVENTS = "triggers.files.data.batch.at_least.events"
 ABOVE = "triggers.drift.metric.above"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tests.houses.daemon_in_process import template
 from tests.integration.s3.daemon import Daemon
 from tests.waiting import until
 
@@ -31,14 +32,7 @@ RULES: list[dict[str, Any]] = [
 
 
 # Needs neither daemon: whatever it would read from one is gone when that daemon is killed.
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec:
-  entrypoint: main
-  templates: [{name: main, container: {image: any, command: ["true"]}}]
-"""
+TEMPLATE = template("train", "true")
 
 
 class Pair:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.store.base import StoreBusyError
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -27,17 +27,7 @@ rules:
     submit: {workflow_template: fail}
   - {name: still, mode: paused, triggers: {d: {data: {source: quiet}}}, submit: {workflow_template: train}}
 """
-TEMPLATES = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: ["true"]}}]}
----
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: fail}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: ["false"]}}]}
-"""
+TEMPLATES = template("train", "true") + template("fail", "false")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from retrainer.api.session import begin, claimed, cookie_name
-from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess
+from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,12 +28,7 @@ rules:
     triggers: {files: {data: {source: push, batch: {at_least: {events: 3}}}}}
     submit: {workflow_template: train}
 """
-TRAIN = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: ["true"]}}]}
-"""
+TRAIN = template("train", "true")
 
 
 @pytest.fixture

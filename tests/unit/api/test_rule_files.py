@@ -10,7 +10,7 @@ from retrainer.config.load import load_files
 from retrainer.simulate.load_cases import load_cases
 from retrainer.simulate.story import play
 from retrainer.store import rule_texts
-from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess
+from tests.houses.daemon_in_process import SETTINGS, DaemonInProcess, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +43,7 @@ rules:
     name: night
 pools: {gpus: 1}
 """
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
-"""
+TEMPLATE = template("train", "echo", "trained")
 TESTS = """version: 1
 rules: [rules.yaml]
 tests:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -26,22 +26,16 @@ rules:
     limits: {pool: one}
 pools: {one: 1}
 """
-TEMPLATES = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: ["true"]}}]}
----
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: fail}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: ["false"]}}]}
----
+TEMPLATES = (
+    template("train", "true")
+    + template("fail", "false")
+    + """---
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
 metadata: {name: wait}
 spec: {entrypoint: main, templates: [{name: main, suspend: {duration: "600"}}]}
 """
+)
 
 
 @pytest.fixture

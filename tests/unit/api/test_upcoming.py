@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from retrainer.util.timefmt import rfc3339
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 from tests.houses.teams import teams
 from tests.waiting import until
 
@@ -29,12 +29,7 @@ rules:
   - {name: two, triggers: {s: {schedule: {cron: "0 3 * * *"}}}, limits: {pool: gpu, priority: 1}}
   - {name: quiet, triggers: {d: {data: {source: push}}}}
 """
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
-"""
+TEMPLATE = template("train", "echo", "trained")
 
 
 @pytest.fixture(scope="module")

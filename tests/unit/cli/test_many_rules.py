@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from retrainer.cli import many_rules
-from tests.houses.daemon_in_process import DaemonInProcess
+from tests.houses.daemon_in_process import DaemonInProcess, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +24,7 @@ rules:
   - {name: other, triggers: {d: {data: {source: push, match: {data.k: never}}}}}
   - {name: dark, mode: shadow, triggers: {d: {data: {source: push, match: {data.k: never}}}}}
 """
-TEMPLATE = """
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata: {name: train}
-spec: {entrypoint: main, templates: [{name: main, container: {image: x, command: [echo, trained]}}]}
-"""
+TEMPLATE = template("train", "echo", "trained")
 
 
 @pytest.fixture
